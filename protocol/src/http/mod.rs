@@ -1,0 +1,1 @@
+//! Under construction in a branch of its own.

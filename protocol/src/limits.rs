@@ -1,0 +1,63 @@
+//! Every bound on what a peer may make a server hold, with its default. Units are in the names.
+//!
+//! Defaults that Socket.IO has are Socket.IO's; the others are ours and chosen so that an official
+//! client with default settings never meets them.
+
+/// Bounds on one HTTP/1.1 request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpLimits {
+    /// Request line and headers together, in bytes; beyond it: 431.
+    pub head_bytes_max: usize,
+    /// Number of header fields; beyond it: 431.
+    pub headers_max: usize,
+    /// Request target (path and query), in bytes; beyond it: 414.
+    pub target_bytes_max: usize,
+    /// Decoded body, in bytes; beyond it: 413. Socket.IO's `maxHttpBufferSize`.
+    pub body_bytes_max: usize,
+    /// One chunk-size line with its extensions, in bytes; beyond it: 400.
+    pub chunk_line_bytes_max: usize,
+    /// All trailer fields of a chunked body together, in bytes; beyond it: 431.
+    pub trailer_bytes_max: usize,
+}
+
+impl Default for HttpLimits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 * 1024,
+            headers_max: 100,
+            target_bytes_max: 8 * 1024,
+            body_bytes_max: MESSAGE_BYTES_MAX,
+            chunk_line_bytes_max: 256,
+            trailer_bytes_max: 4 * 1024,
+        }
+    }
+}
+
+/// Socket.IO's default `maxHttpBufferSize`: the largest message, and the largest polling body.
+pub const MESSAGE_BYTES_MAX: usize = 1_000_000;
+
+/// Bounds on one Socket.IO packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PacketLimits {
+    /// Binary attachments of one packet, as the reference parser counts them.
+    pub attachments_max: usize,
+    /// Bytes of all attachments of one packet together.
+    pub attachment_bytes_max: usize,
+    /// Bytes of a namespace's name.
+    pub namespace_bytes_max: usize,
+    /// Nesting of arrays and objects in the JSON of a packet.
+    pub json_depth_max: usize,
+}
+
+impl Default for PacketLimits {
+    fn default() -> Self {
+        Self {
+            attachments_max: 10,
+            attachment_bytes_max: 10 * MESSAGE_BYTES_MAX,
+            namespace_bytes_max: 512,
+            json_depth_max: 128,
+        }
+    }
+}
+
+const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize);
