@@ -1,0 +1,126 @@
+//! What a shard asks of the application that runs on it, and the names both sides share.
+//!
+//! One application object lives on each shard, made there by a factory; it never leaves its thread,
+//! so it needs neither `Send` nor locks. Its methods are called between borrows of the shard's state,
+//! so they may call back into the [`Shard`](crate::Shard) freely.
+
+use std::any::Any;
+use std::borrow::Cow;
+use std::fmt;
+use std::rc::Rc;
+
+use bytes::Bytes;
+use yamabiko_protocol::http::Head;
+use yamabiko_protocol::socket::Event;
+
+slotmap::new_key_type! {
+    /// Names one Socket.IO socket (a client in one namespace) on its shard. A key is `Copy`; that of a
+    /// socket that is gone stays invalid for ever.
+    pub struct SocketKey;
+}
+
+/// The number of a namespace: its place in [`Application::namespaces`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NamespaceId(pub u16);
+
+/// Why a socket left its namespace, in the words of Socket.IO's documentation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DisconnectReason {
+    /// The connection broke, or a request broke the transport's rules.
+    TransportError,
+    /// The client closed the connection.
+    TransportClose,
+    /// The server closed the transport because of the client's packets, or for an outbox over its limit.
+    ForcedClose,
+    /// The client did not answer a ping, or sent none, in time.
+    PingTimeout,
+    /// An Engine.IO packet could not be decoded.
+    ParseError,
+    /// The server shuts down.
+    ServerShuttingDown,
+    /// The client joined no namespace in time, or was in an invalid state.
+    ForcedServerClose,
+    /// The client left the namespace.
+    ClientNamespaceDisconnect,
+    /// The application disconnected the socket.
+    ServerNamespaceDisconnect,
+}
+
+impl DisconnectReason {
+    /// The reason as Node's Socket.IO names it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::TransportError => "transport error",
+            Self::TransportClose => "transport close",
+            Self::ForcedClose => "forced close",
+            Self::PingTimeout => "ping timeout",
+            Self::ParseError => "parse error",
+            Self::ServerShuttingDown => "server shutting down",
+            Self::ForcedServerClose => "forced server close",
+            Self::ClientNamespaceDisconnect => "client namespace disconnect",
+            Self::ServerNamespaceDisconnect => "server namespace disconnect",
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An HTTP request that is not Engine.IO's, whole.
+pub struct HttpRequest<'a> {
+    /// Request line and headers.
+    pub head: &'a Head<'a>,
+    /// The decoded body, at most `max_http_buffer_size` bytes.
+    pub body: &'a [u8],
+}
+
+/// The answer to an [`HttpRequest`]. `Content-Length` and `Connection` are added by the runtime.
+#[derive(Debug, Clone)]
+pub struct HttpReply {
+    /// Status code, 200 to 599.
+    pub status: u16,
+    /// Header fields in order. A field with a name or value HTTP does not allow is left out.
+    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// The body.
+    pub body: Bytes,
+}
+
+/// What the app attaches to a socket when it connects and gets back with each of its events.
+pub type SocketState = Rc<dyn Any>;
+
+/// The application of one shard.
+pub trait Application {
+    /// Names of all namespaces, `/` among them; the order gives the [`NamespaceId`]s. Asked once.
+    fn namespaces(&self) -> Vec<String>;
+
+    /// A client asks to join a namespace. `auth` is the raw JSON of its payload (an object), if any.
+    /// Answer now or later with [`Shard::accept`](crate::Shard::accept) or
+    /// [`Shard::refuse`](crate::Shard::refuse).
+    fn connect(&self, socket: SocketKey, namespace: NamespaceId, auth: Option<&str>);
+
+    /// An event of a connected socket. `state` is what was attached to the socket.
+    fn event(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        state: Option<&SocketState>,
+        event: &Event<'_>,
+    );
+
+    /// The socket has left; it is still valid (rooms, state) during this call and invalid after it.
+    /// Called only for sockets that were accepted.
+    fn disconnect(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        state: Option<&SocketState>,
+        reason: DisconnectReason,
+    );
+
+    /// A request to the Engine.IO path for a file (`/socket.io/socket.io.js`), or any other request.
+    /// `None` means not found, for files under the Engine.IO path: not a file.
+    fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply>;
+}

@@ -1,0 +1,152 @@
+//! The node-wide directory of interest: which shards have members in a room.
+//!
+//! It is the one structure shards share. It is locked only when a shard's first member joins a room
+//! or its last one leaves; a broadcast from a shard that has members itself reads one atomic word.
+//! A shard's bit is set before `join` returns, so a broadcast that follows a join sees it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::application::NamespaceId;
+
+/// Shards of one node at most: the owner part of an id has eight bits for them.
+pub const SHARDS_MAX: usize = 256;
+const WORDS: usize = SHARDS_MAX / 64;
+const STRIPES: usize = 64;
+
+/// The shards interested in one room.
+#[derive(Debug, Default)]
+pub(crate) struct Interest {
+    words: [AtomicU64; WORDS],
+}
+
+/// A set of shards.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct ShardSet([u64; WORDS]);
+
+type Key = (NamespaceId, Box<str>);
+type Stripe = Mutex<HashMap<Key, Arc<Interest>>>;
+
+/// All rooms of a node that have members.
+pub(crate) struct Directory {
+    hasher: RandomState,
+    stripes: Box<[Stripe]>,
+}
+
+impl Directory {
+    pub(crate) fn new() -> Self {
+        Self {
+            hasher: RandomState::new(),
+            stripes: (0..STRIPES).map(|_| Stripe::default()).collect(),
+        }
+    }
+
+    /// Registers that `shard` has members in the room from now on.
+    pub(crate) fn enter(&self, namespace: NamespaceId, room: &str, shard: u8) -> Arc<Interest> {
+        let key = (namespace, Box::from(room));
+        let mut stripe = self.stripe(&key);
+        let interest = stripe.entry(key).or_default();
+        interest.set(shard);
+        Arc::clone(interest)
+    }
+
+    /// Registers that `shard` has no members in the room any more.
+    pub(crate) fn exit(&self, namespace: NamespaceId, room: &str, shard: u8) {
+        let key = (namespace, Box::from(room));
+        let mut stripe = self.stripe(&key);
+        if let Some(interest) = stripe.get(&key)
+            && interest.clear(shard).is_empty()
+        {
+            stripe.remove(&key);
+        }
+    }
+
+    /// Who is interested in a room that the asking shard does not know itself.
+    pub(crate) fn look_up(&self, namespace: NamespaceId, room: &str) -> ShardSet {
+        let key = (namespace, Box::from(room));
+        self.stripe(&key).get(&key).map(|interest| interest.shards()).unwrap_or_default()
+    }
+
+    fn stripe(&self, key: &Key) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Interest>>> {
+        let index = self.hasher.hash_one(key) as usize % STRIPES;
+        // A panic cannot leave a stripe half-changed: each change is one insert, remove or bit.
+        self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Interest {
+    fn set(&self, shard: u8) {
+        self.words[usize::from(shard) / 64].fetch_or(1 << (shard % 64), Ordering::SeqCst);
+    }
+
+    fn clear(&self, shard: u8) -> ShardSet {
+        self.words[usize::from(shard) / 64].fetch_and(!(1 << (shard % 64)), Ordering::SeqCst);
+        self.shards()
+    }
+
+    pub(crate) fn shards(&self) -> ShardSet {
+        ShardSet(std::array::from_fn(|word| self.words[word].load(Ordering::SeqCst)))
+    }
+}
+
+impl ShardSet {
+    pub(crate) fn only(shard: u8) -> Self {
+        let mut set = Self::default();
+        set.0[usize::from(shard) / 64] = 1 << (shard % 64);
+        set
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0 == [0; WORDS]
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] | other.0[word]))
+    }
+
+    pub(crate) fn without(self, shard: u8) -> Self {
+        let other = Self::only(shard);
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
+    pub(crate) fn iter(self) -> impl Iterator<Item = u8> {
+        (0..WORDS).flat_map(move |word| {
+            let mut bits = self.0[word];
+            std::iter::from_fn(move || {
+                let bit = (bits != 0).then(|| bits.trailing_zeros())?;
+                bits &= bits - 1;
+                Some((word as u32 * 64 + bit) as u8)
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CHAT: NamespaceId = NamespaceId(1);
+
+    #[test]
+    fn a_room_is_known_while_any_shard_has_members() {
+        let directory = Directory::new();
+        directory.enter(CHAT, "lobby", 0);
+        let interest = directory.enter(CHAT, "lobby", 200);
+        assert_eq!(interest.shards().iter().collect::<Vec<_>>(), [0, 200]);
+        assert!(directory.look_up(NamespaceId(2), "lobby").is_empty());
+        directory.exit(CHAT, "lobby", 0);
+        assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(200));
+        directory.exit(CHAT, "lobby", 200);
+        assert!(directory.look_up(CHAT, "lobby").is_empty());
+        assert!(directory.stripes.iter().all(|stripe| stripe.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn sets_of_shards_are_sets() {
+        let set = ShardSet::only(3).union(ShardSet::only(64)).union(ShardSet::only(255));
+        assert_eq!(set.iter().collect::<Vec<_>>(), [3, 64, 255]);
+        assert_eq!(set.without(64).iter().collect::<Vec<_>>(), [3, 255]);
+    }
+}
