@@ -3,8 +3,11 @@
 //! What one turn of a shard's loop has to say to another travels as one batch, with one wake-up. Each
 //! pair of shards is a first-in-first-out line, so what a socket emits keeps its order across cores.
 
+use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use flume::{Receiver, Sender, TrySendError};
 use yamabiko_protocol::engine::SessionId;
@@ -47,6 +50,7 @@ pub(crate) struct MeshEnd {
     inbox: Receiver<Vec<Parcel>>,
     peers: Box<[Peer]>,
     pending: bool,
+    ended: Arc<AtomicBool>,
 }
 
 struct Peer {
@@ -55,38 +59,71 @@ struct Peer {
     held: Vec<Parcel>,
 }
 
-/// The sending side for threads that are no shard (signals, supervision).
-#[derive(Clone)]
-pub(crate) struct MeshLine {
-    line: Sender<Vec<Parcel>>,
-    doorbell: Doorbell,
+/// All lines of a node, kept by its supervisor: a shard that died leaves its inbox behind here.
+pub(crate) struct Mesh {
+    lines: Vec<Sender<Vec<Parcel>>>,
+    inboxes: Vec<Receiver<Vec<Parcel>>>,
+    doorbells: Vec<Doorbell>,
+    ended: Vec<Arc<AtomicBool>>,
 }
 
-/// Lays the lines between all shards, whose doorbells are given in order of their ids.
-pub(crate) fn lay(doorbells: &[Doorbell]) -> (Vec<MeshEnd>, Vec<MeshLine>) {
-    let (lines, inboxes): (Vec<_>, Vec<_>) =
-        doorbells.iter().map(|_| flume::bounded::<Vec<Parcel>>(BATCHES_MAX)).unzip();
-    let ends = inboxes
-        .into_iter()
-        .map(|inbox| {
-            let peers = lines
-                .iter()
-                .zip(doorbells)
-                .map(|(line, bell)| Peer {
-                    line: line.clone(),
-                    doorbell: bell.clone(),
-                    held: Vec::new(),
-                })
-                .collect();
-            MeshEnd { inbox, peers, pending: false }
-        })
-        .collect();
-    let outside = lines
-        .into_iter()
-        .zip(doorbells)
-        .map(|(line, bell)| MeshLine { line, doorbell: bell.clone() })
-        .collect();
-    (ends, outside)
+impl Mesh {
+    /// Lays the lines between `count` shards.
+    pub(crate) fn lay(count: usize) -> io::Result<Self> {
+        let (lines, inboxes) = (0..count).map(|_| flume::bounded(BATCHES_MAX)).unzip();
+        let doorbells = (0..count).map(|_| Doorbell::new()).collect::<io::Result<_>>()?;
+        let ended = (0..count).map(|_| Arc::default()).collect();
+        Ok(Self { lines, inboxes, doorbells, ended })
+    }
+
+    /// Shard `id`'s own place in the mesh.
+    pub(crate) fn end(&self, id: u8) -> MeshEnd {
+        let peers = self
+            .lines
+            .iter()
+            .zip(&self.doorbells)
+            .map(|(line, doorbell)| Peer {
+                line: line.clone(),
+                doorbell: doorbell.clone(),
+                held: Vec::new(),
+            })
+            .collect();
+        MeshEnd {
+            inbox: self.inboxes[usize::from(id)].clone(),
+            peers,
+            pending: false,
+            ended: Arc::clone(&self.ended[usize::from(id)]),
+        }
+    }
+
+    pub(crate) fn doorbell(&self, id: u8) -> Doorbell {
+        self.doorbells[usize::from(id)].clone()
+    }
+
+    /// Whether the shard's end of the mesh is gone, and so the shard.
+    pub(crate) fn has_died(&self, id: u8) -> bool {
+        self.ended[usize::from(id)].load(Ordering::Acquire)
+    }
+
+    /// Makes ready for a new shard `id`. What was sent to the old one is dropped: connections among
+    /// it are closed, and their clients come again.
+    pub(crate) fn revive(&self, id: u8) {
+        while self.inboxes[usize::from(id)].try_recv().is_ok() {}
+        self.ended[usize::from(id)].store(false, Ordering::Release);
+    }
+
+    /// Sends one parcel from outside the shards, waiting a moment if the line is full.
+    pub(crate) fn tell(&self, id: u8, parcel: Parcel) {
+        let line = &self.lines[usize::from(id)];
+        let _ = line.send_timeout(vec![parcel], Duration::from_secs(1));
+        self.doorbells[usize::from(id)].ring();
+    }
+}
+
+impl Drop for MeshEnd {
+    fn drop(&mut self) {
+        self.close();
+    }
 }
 
 impl MeshEnd {
@@ -126,6 +163,11 @@ impl MeshEnd {
         sent
     }
 
+    /// Tells the supervisor that this shard takes nothing more.
+    pub(crate) fn close(&mut self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
     /// The next batch that has arrived.
     pub(crate) fn take(&self) -> Option<Vec<Parcel>> {
         self.inbox.try_recv().ok()
@@ -134,14 +176,5 @@ impl MeshEnd {
     /// Whether there is anything to take or to send again.
     pub(crate) fn has_work(&self) -> bool {
         self.pending || !self.inbox.is_empty()
-    }
-}
-
-impl MeshLine {
-    /// Sends one parcel, waiting while the line is full. False if the shard has ended.
-    pub(crate) fn send(&self, parcel: Parcel) -> bool {
-        let sent = self.line.send(vec![parcel]).is_ok();
-        self.doorbell.ring();
-        sent
     }
 }

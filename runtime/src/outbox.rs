@@ -129,6 +129,11 @@ impl Outbox {
         self.flight.as_mut().map(|flight| flight.send())
     }
 
+    /// The kernel has given the flight back unfinished, and nobody wants the rest.
+    pub(crate) fn abandon(&mut self) {
+        self.flight = None;
+    }
+
     /// The kernel took `sent` bytes; true when the whole flight has landed.
     pub(crate) fn landed(&mut self, sent: usize) -> bool {
         let done = self.flight.as_mut().is_none_or(|flight| flight.advance(sent));

@@ -22,12 +22,12 @@ use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
 use buffers::BufferRing;
 
-/// Who an operation is for: chosen by the caller, given back with each completion. The upper four
-/// bits are free for the ring's own use.
+/// Who an operation is for: chosen by the caller, given back with each completion. Bits 28 to 31 are
+/// the ring's own: a slot map's key has its index there, and no shard has 2²⁸ connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token(pub(crate) u64);
 
-/// What an operation was; kept in the upper four bits of `user_data`.
+/// What an operation was; kept in bits 28 to 31 of `user_data`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Op {
     Accept = 1,
@@ -36,7 +36,8 @@ enum Op {
     Cancel = 4,
 }
 
-const OP_SHIFT: u32 = 60;
+const OP_SHIFT: u32 = 28;
+const OP_MASK: u64 = 0xf << OP_SHIFT;
 
 /// Something the kernel finished.
 #[derive(Debug)]
@@ -194,7 +195,7 @@ impl Drop for Ring {
 }
 
 fn user_data(op: Op, token: Token) -> u64 {
-    debug_assert_eq!(token.0 >> OP_SHIFT, 0, "the upper bits of a token are the ring's");
+    debug_assert_eq!(token.0 & OP_MASK, 0, "these bits of a token are the ring's");
     (op as u64) << OP_SHIFT | token.0
 }
 
@@ -204,7 +205,8 @@ fn is_transient(error: &io::Error) -> bool {
 }
 
 fn translate(entry: &cqueue::Entry, buffers: &mut BufferRing) -> Option<Completion> {
-    let (op, token) = (entry.user_data() >> OP_SHIFT, Token(entry.user_data() & !(0xf << OP_SHIFT)));
+    let op = (entry.user_data() & OP_MASK) >> OP_SHIFT;
+    let token = Token(entry.user_data() & !OP_MASK);
     let result = |value: i32| match value {
         0.. => Ok(value as usize),
         _ => Err(io::Error::from_raw_os_error(-value)),

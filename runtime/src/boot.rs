@@ -1,0 +1,275 @@
+//! From one call to one pinned executor per core, and back again on a signal.
+//!
+//! The calling thread becomes the supervisor: it waits for signals, restarts a shard that died, and on
+//! SIGTERM or SIGINT tells all shards to drain. Signals are blocked before any thread starts, so that
+//! only it sees them.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
+
+use crate::application::Application;
+use crate::driver;
+use crate::interest::{Directory, SHARDS_MAX};
+use crate::listener;
+use crate::mesh::{Mesh, Parcel};
+use crate::metrics::ShardMetrics;
+use crate::preflight::{self, Unfit};
+use crate::settings::Settings;
+use crate::shard::{Place, Shard};
+
+/// How often the supervisor looks whether every shard is alive.
+const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// A shard that dies is started again at most once in this time.
+const RESTART_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why the server could not run.
+#[derive(Debug)]
+pub enum ServeError {
+    /// A setting is out of its range, or settings contradict each other.
+    Settings(String),
+    /// The machine cannot run it; the text names the cure.
+    Unfit(Unfit),
+    /// The address could not be had.
+    Listen(SocketAddr, io::Error),
+    /// A shard could not start.
+    Shard(u8, String),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ServeError::Settings(message) => f.write_str(message),
+            ServeError::Unfit(unfit) => unfit.fmt(f),
+            ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            ServeError::Shard(shard, message) => write!(f, "shard {shard} did not start: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}
+
+/// What an embedder learns when every shard accepts connections.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The address it listens on, with the real port.
+    pub address: SocketAddr,
+    /// Each shard's counters, in order of their ids.
+    pub metrics: Vec<Arc<ShardMetrics>>,
+}
+
+/// Runs a node until SIGTERM or SIGINT, then shuts it down cleanly.
+///
+/// `factory` runs once on each shard's own thread. `on_ready` is called when all shards accept. A second
+/// signal during the shutdown ends it at once.
+///
+/// # Errors
+/// [`ServeError`] if it could not start. Once it serves, failures are local and logged.
+pub fn serve<F>(
+    settings: Settings,
+    factory: F,
+    on_ready: impl FnOnce(Ready),
+) -> Result<(), ServeError>
+where
+    F: Fn(Shard) -> Rc<dyn Application> + Clone + Send + 'static,
+{
+    let settings = Arc::new(settings.checked().map_err(ServeError::Settings)?);
+    let cores = cores();
+    let count = settings.shards.unwrap_or(cores.len());
+    if !(1..=SHARDS_MAX).contains(&count) {
+        return Err(ServeError::Settings(format!("shards must be between 1 and {SHARDS_MAX}")));
+    }
+    preflight::check(count).map_err(ServeError::Unfit)?;
+    let descriptors = preflight::raise_descriptor_limit();
+    preflight::grow_descriptor_table();
+    let signals = Signals::block();
+    let (address, listeners) =
+        listener::bind(settings.listen, count, settings.ring.backlog)
+            .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
+    let mut node = Node {
+        settings,
+        factory,
+        cores,
+        mesh,
+        listeners,
+        directory: Arc::new(Directory::new()),
+        metrics: (0..count).map(|_| Arc::default()).collect(),
+        shards: Vec::new(),
+    };
+    for id in 0..count {
+        let running = node.start(id as u8)?;
+        node.shards.push(Some(running));
+    }
+    tracing::info!(%address, shards = count, descriptors, "serving");
+    on_ready(Ready { address, metrics: node.metrics.clone() });
+    node.supervise(&signals);
+    node.shut_down(&signals);
+    Ok(())
+}
+
+/// Everything that outlives a single shard.
+struct Node<F> {
+    settings: Arc<Settings>,
+    factory: F,
+    cores: Vec<usize>,
+    mesh: Mesh,
+    listeners: Vec<OwnedFd>,
+    directory: Arc<Directory>,
+    metrics: Vec<Arc<ShardMetrics>>,
+    shards: Vec<Option<Running>>,
+}
+
+struct Running {
+    thread: ExecutorJoinHandle<()>,
+    started: Instant,
+}
+
+impl<F> Node<F>
+where
+    F: Fn(Shard) -> Rc<dyn Application> + Clone + Send + 'static,
+{
+    /// Starts one shard and waits until it accepts connections.
+    fn start(&self, id: u8) -> Result<Running, ServeError> {
+        let failed = |message: String| ServeError::Shard(id, message);
+        let listener =
+            self.listeners[usize::from(id)].try_clone().map_err(|e| failed(e.to_string()))?;
+        let place = Place {
+            id,
+            shards: self.listeners.len(),
+            listener,
+            settings: Arc::clone(&self.settings),
+            directory: Arc::clone(&self.directory),
+            metrics: Arc::clone(&self.metrics[usize::from(id)]),
+            mesh: self.mesh.end(id),
+            doorbell: self.mesh.doorbell(id),
+        };
+        let (ready, is_ready) = mpsc::channel();
+        let factory = self.factory.clone();
+        let thread = self
+            .executor(id)
+            .spawn(move || driver::run(place, factory, ready))
+            .map_err(|error| failed(error.to_string()))?;
+        match is_ready.recv() {
+            Ok(Ok(())) => Ok(Running { thread, started: Instant::now() }),
+            Ok(Err(message)) => Err(failed(message)),
+            Err(_) => Err(failed(match thread.join() {
+                Err(error) => error.to_string(),
+                Ok(()) => "it ended at once".into(),
+            })),
+        }
+    }
+
+    fn executor(&self, id: u8) -> LocalExecutorBuilder {
+        let placement = match self.settings.pin {
+            true => Placement::Fixed(self.cores[usize::from(id) % self.cores.len()]),
+            false => Placement::Unbound,
+        };
+        // The network has its own ring: glommio's are for timers and the doorbell, and its defaults
+        // (10 MiB of locked memory, a preempt timer of 100 ms) fit neither our size nor our latency.
+        LocalExecutorBuilder::new(placement)
+            .name(&format!("shard-{id}"))
+            .io_memory(64 * 1024)
+            .ring_depth(256)
+            .preempt_timer(Duration::from_millis(5))
+    }
+
+    /// Waits for a signal; meanwhile starts again what died.
+    fn supervise(&mut self, signals: &Signals) {
+        while signals.wait(LOOK_EVERY).is_none() {
+            for id in 0..self.shards.len() {
+                let died = self.shards[id].is_none() || self.mesh.has_died(id as u8);
+                let recently =
+                    self.shards[id].as_ref().is_some_and(|s| s.started.elapsed() < RESTART_PAUSE);
+                if died && !recently {
+                    self.restart(id as u8);
+                }
+            }
+        }
+    }
+
+    fn restart(&mut self, id: u8) {
+        let slot = usize::from(id);
+        if let Some(dead) = self.shards[slot].take() {
+            let end = dead.thread.join();
+            tracing::error!(shard = id, ?end, "a shard died; its clients will reconnect");
+        }
+        self.mesh.revive(id);
+        match self.start(id) {
+            Ok(running) => self.shards[slot] = Some(running),
+            Err(error) => tracing::error!(shard = id, %error, "a shard could not be restarted"),
+        }
+    }
+
+    /// Tells every shard to drain and waits for them, at most as long as the settings say.
+    fn shut_down(self, signals: &Signals) {
+        tracing::info!("shutting down");
+        let deadline = Instant::now() + self.settings.shutdown_timeout + Duration::from_secs(1);
+        for id in 0..self.shards.len() {
+            self.mesh.tell(id as u8, Parcel::Drain);
+        }
+        let alive = |id: usize| self.shards[id].is_some() && !self.mesh.has_died(id as u8);
+        while (0..self.shards.len()).any(alive) {
+            if Instant::now() > deadline || signals.wait(Duration::from_millis(10)).is_some() {
+                tracing::warn!("not everything could be closed in time");
+                return;
+            }
+        }
+        for shard in self.shards.into_iter().flatten() {
+            let _ = shard.thread.join();
+        }
+        tracing::info!("shut down");
+    }
+}
+
+/// The cores this process may use, in order.
+fn cores() -> Vec<usize> {
+    // SAFETY: a cpu_set_t is plain bits, for which all zeroes are valid; the call fills the set of the
+    // size it is told.
+    #[allow(unsafe_code)]
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = std::mem::zeroed();
+        libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), &mut set);
+        set
+    };
+    // SAFETY: every asked index is below the set's size.
+    #[allow(unsafe_code)]
+    let is_set = |core: &usize| unsafe { libc::CPU_ISSET(*core, &set) };
+    let cores: Vec<usize> = (0..libc::CPU_SETSIZE as usize).filter(is_set).collect();
+    if cores.is_empty() { vec![0] } else { cores }
+}
+
+/// SIGTERM and SIGINT, blocked in every thread and waited for in one.
+struct Signals(libc::sigset_t);
+
+#[allow(unsafe_code)]
+impl Signals {
+    fn block() -> Self {
+        // SAFETY: the set is initialised by sigemptyset before it is used.
+        unsafe {
+            let mut set: libc::sigset_t = std::mem::zeroed();
+            libc::sigemptyset(&mut set);
+            libc::sigaddset(&mut set, libc::SIGTERM);
+            libc::sigaddset(&mut set, libc::SIGINT);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &set, std::ptr::null_mut());
+            Self(set)
+        }
+    }
+
+    /// The signal that came within `time`, if any.
+    fn wait(&self, time: Duration) -> Option<i32> {
+        let time = libc::timespec {
+            tv_sec: time.as_secs() as libc::time_t,
+            tv_nsec: time.subsec_nanos().into(),
+        };
+        // SAFETY: both pointers are valid for the call; no information is asked for.
+        let signal = unsafe { libc::sigtimedwait(&self.0, std::ptr::null_mut(), &time) };
+        (signal > 0).then_some(signal)
+    }
+}

@@ -1,0 +1,146 @@
+//! One event to many sockets: encoded once, handed to every member on every shard.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use yamabiko_protocol::engine::SessionId;
+
+use crate::application::{NamespaceId, SocketKey};
+use crate::interest::ShardSet;
+use crate::mesh::Parcel;
+use crate::packet::{EmitError, Encoded};
+use crate::room::RoomKey;
+use crate::shard::{Shard, State};
+
+/// Whom a broadcast is for. Each socket gets it at most once, however many of the rooms it is in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    /// Members of any of these rooms; none means the whole namespace. A socket's id is a room of its own.
+    pub rooms: Vec<String>,
+    /// But not members of any of these rooms.
+    pub except: Vec<String>,
+    /// Drop it for clients whose transport is not writable right now.
+    pub volatile: bool,
+}
+
+/// An encoded broadcast on its way through the node.
+#[derive(Debug)]
+pub(crate) struct Broadcast {
+    namespace: NamespaceId,
+    target: Target,
+    encoded: Encoded,
+}
+
+impl Shard {
+    /// Sends an event to all sockets of `target`, on this shard at once and on the others within their
+    /// next turn. Nothing is encoded when nobody is there.
+    ///
+    /// # Errors
+    /// [`EmitError::Encode`] if the arguments cannot be put into JSON, or the name is reserved.
+    pub fn broadcast<T: Serialize + ?Sized>(
+        &self,
+        namespace: NamespaceId,
+        target: &Target,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        self.with(|state| {
+            let shards = state.interested(namespace, target);
+            if shards.is_empty() {
+                return Ok(());
+            }
+            let encoded = state.encode_event(namespace, None, name, args)?;
+            let broadcast =
+                Arc::new(Broadcast { namespace, target: target.clone(), encoded });
+            for to in shards.without(self.0.id).iter() {
+                state.mesh.post(to, Parcel::Broadcast(Arc::clone(&broadcast)), &self.0.metrics);
+            }
+            if shards != shards.without(self.0.id) {
+                state.deliver(&broadcast);
+            }
+            Ok(())
+        })?;
+        self.nudge();
+        Ok(())
+    }
+}
+
+impl State {
+    /// The shards that may have members of the target.
+    fn interested(&self, namespace: NamespaceId, target: &Target) -> ShardSet {
+        if target.rooms.is_empty() {
+            return self.rooms.interested(namespace, None);
+        }
+        target.rooms.iter().fold(ShardSet::default(), |shards, room| {
+            shards.union(self.rooms.interested(namespace, Some(room))).union(self.owner_of(room))
+        })
+    }
+
+    /// The shard that owns the socket of which `room` is the id, if it can be one.
+    fn owner_of(&self, room: &str) -> ShardSet {
+        match own_id(room).map(|id| id.owner()) {
+            Some(owner) if owner.node == 0 && usize::from(owner.shard) < self.shards => {
+                ShardSet::only(owner.shard)
+            }
+            _ => ShardSet::default(),
+        }
+    }
+
+    /// Hands a broadcast to this shard's members.
+    pub(crate) fn deliver(&mut self, broadcast: &Broadcast) {
+        let Broadcast { namespace, target, encoded } = broadcast;
+        self.broadcast_stamp += 1;
+        for room in &target.except {
+            self.for_members(*namespace, Some(room), |_, _| ());
+        }
+        let volatile = target.volatile;
+        let send = |state: &mut State, socket: SocketKey| {
+            state.send(socket, encoded, volatile);
+        };
+        if target.rooms.is_empty() {
+            self.for_members(*namespace, None, send);
+        }
+        for room in &target.rooms {
+            self.for_members(*namespace, Some(room), send);
+        }
+    }
+
+    /// Calls `f` for each member of a room that this broadcast has not met yet.
+    fn for_members(
+        &mut self,
+        namespace: NamespaceId,
+        room: Option<&str>,
+        f: impl Fn(&mut State, SocketKey),
+    ) {
+        if let Some(id) = room.and_then(own_id)
+            && let Some(socket) = self.socket_ids.get(&(namespace, id)).copied()
+        {
+            self.meet(socket, &f);
+        }
+        if let Some(room) = self.rooms.key(namespace, room) {
+            self.meet_members(room, &f);
+        }
+    }
+
+    fn meet_members(&mut self, room: RoomKey, f: &impl Fn(&mut State, SocketKey)) {
+        // Sending never changes a membership: what must end because of it is left as an errand.
+        for index in 0..self.rooms.size(room) {
+            let socket = self.rooms.member(room, index);
+            self.meet(socket, f);
+        }
+    }
+
+    fn meet(&mut self, socket: SocketKey, f: &impl Fn(&mut State, SocketKey)) {
+        if let Some(entry) = self.sockets.get_mut(socket)
+            && std::mem::replace(&mut entry.stamp, self.broadcast_stamp) != self.broadcast_stamp
+        {
+            f(self, socket);
+        }
+    }
+}
+
+/// The id in a room's name that is a socket's own: the id itself, or `/namespace#id` for clients of
+/// revision 3. It may as well be an ordinary room of that shape, so both are looked up.
+fn own_id(room: &str) -> Option<SessionId> {
+    SessionId::parse(room.rsplit_once('#').map_or(room, |(_, id)| id))
+}

@@ -1,0 +1,389 @@
+//! The actor of one TCP connection: a slab entry, not a task.
+//!
+//! It owns the descriptor, the bytes that are not parsed yet, the outbox and the connection's one
+//! deadline. What the bytes mean is the business of `request` (HTTP) and `frames` (WebSocket).
+//!
+//! A connection's end takes several steps, as the kernel may still hold its buffers: it is *closed*
+//! (nothing more is read or written), and *released* (the descriptor is closed and the key invalid)
+//! once no receive is armed and no send is in flight.
+
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+
+use bytes::Bytes;
+use slotmap::Key;
+use yamabiko_protocol::http::{BodyDecoder, HeadParser};
+use yamabiko_protocol::websocket::Decoder;
+
+use crate::outbox::{Outbox, Send};
+use crate::ring::Token;
+use crate::session::SessionKey;
+use crate::shard::{State, Timer};
+
+slotmap::new_key_type! {
+    /// Names one connection on its shard.
+    pub(crate) struct ConnectionKey;
+}
+
+/// How long a closing connection waits for the peer to read the rest and close its side.
+const LINGER_MS: u64 = 2_000;
+
+/// One TCP connection.
+pub(crate) struct Connection {
+    pub(crate) fd: OwnedFd,
+    pub(crate) role: Role,
+    /// HTTP bytes that are not parsed yet.
+    pub(crate) inbox: Vec<u8>,
+    pub(crate) outbox: Outbox,
+    pub(crate) stage: Stage,
+    /// When the connection must have made progress; `None` leaves it to its session.
+    pub(crate) deadline_ms: Option<u64>,
+    /// The earliest entry for this connection in the wheel.
+    filed_ms: u64,
+    /// A multishot receive is armed in the kernel.
+    receiving: bool,
+    /// It is in this turn's list of connections to flush.
+    dirty: bool,
+}
+
+/// What the connection's bytes mean.
+pub(crate) enum Role {
+    Http(Http),
+    WebSocket(WebSocket),
+}
+
+/// The state of an HTTP/1.1 connection between two reads.
+#[derive(Default)]
+pub(crate) struct Http {
+    pub(crate) parser: HeadParser,
+    pub(crate) phase: Phase,
+    /// How the current request's answer must be written.
+    pub(crate) answer: Answer,
+}
+
+/// Where an HTTP connection is in its current request.
+#[derive(Default)]
+pub(crate) enum Phase {
+    /// Between requests or inside a head.
+    #[default]
+    Head,
+    /// Inside a body.
+    Body(Box<IncomingBody>),
+    /// The request is whole and waits for its session's answer; further bytes wait in the inbox.
+    Answering,
+}
+
+/// A body on its way in.
+pub(crate) struct IncomingBody {
+    pub(crate) decoder: BodyDecoder,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) purpose: Purpose,
+}
+
+/// What a body is for.
+pub(crate) enum Purpose {
+    /// A polling POST to this session; `binary` if it came as `application/octet-stream`.
+    Poll { session: SessionKey, binary: bool },
+    /// A request for the application; its head, kept.
+    Application { head: Bytes },
+    /// Nobody wants it; the answer is sent when it is over.
+    Discard { status: u16 },
+}
+
+/// What must be remembered of a request until it is answered.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Answer {
+    pub(crate) keep_alive: bool,
+    pub(crate) http_1_0: bool,
+    pub(crate) head_only: bool,
+    /// Header lines for this request's response (CORS, cookie), ready to be sent.
+    pub(crate) extra: Option<Box<[u8]>>,
+}
+
+/// The state of a WebSocket connection between two reads.
+pub(crate) struct WebSocket {
+    pub(crate) decoder: Decoder,
+    pub(crate) session: SessionKey,
+}
+
+/// How far a connection is from its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    Open,
+    /// Input is ignored; the write side is shut down when the outbox is empty.
+    Finishing,
+    /// The write side is shut down; waits for the peer to close, or for the deadline.
+    Lingering,
+    /// On its way to another shard once the kernel is done with it.
+    Moving { to: u8 },
+    /// Shut down both ways; waits for the kernel to be done with it.
+    Closed,
+}
+
+impl Connection {
+    fn new(fd: OwnedFd, deadline_ms: u64) -> Self {
+        Self {
+            fd,
+            role: Role::Http(Http::default()),
+            inbox: Vec::new(),
+            outbox: Outbox::default(),
+            stage: Stage::Open,
+            deadline_ms: Some(deadline_ms),
+            filed_ms: u64::MAX,
+            receiving: false,
+            dirty: false,
+        }
+    }
+
+    pub(crate) fn http(&mut self) -> Option<&mut Http> {
+        match &mut self.role {
+            Role::Http(http) => Some(http),
+            Role::WebSocket(_) => None,
+        }
+    }
+
+    pub(crate) fn session(&self) -> Option<SessionKey> {
+        match &self.role {
+            Role::WebSocket(websocket) => Some(websocket.session),
+            Role::Http(_) => None,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.stage == Stage::Open
+    }
+}
+
+fn token(key: ConnectionKey) -> Token {
+    Token(key.data().as_ffi())
+}
+
+pub(crate) fn key_of(token: Token) -> ConnectionKey {
+    slotmap::KeyData::from_ffi(token.0).into()
+}
+
+fn shut_down(fd: RawFd, how: libc::c_int) {
+    // SAFETY: shutdown has no memory preconditions; an error means that the peer was faster.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::shutdown(fd, how)
+    };
+}
+
+impl State {
+    /// Takes in a descriptor that `accept` gave or another shard sent.
+    pub(crate) fn adopt(&mut self, fd: OwnedFd) -> ConnectionKey {
+        let deadline = self.now_ms + self.header_timeout_ms;
+        let raw = fd.as_raw_fd();
+        let key = self.connections.insert(Connection::new(fd, deadline));
+        self.metrics.connections.add(1);
+        self.ring.receive(token(key), raw);
+        self.connections[key].receiving = true;
+        self.file_connection(key);
+        key
+    }
+
+    /// Takes in what `accept` gave, or refuses it politely when there are too many.
+    pub(crate) fn accepted(&mut self, fd: RawFd) {
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        #[allow(unsafe_code)]
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        if self.connections.len() >= self.settings.limits.connections_max || self.draining {
+            self.metrics.connections_refused.add(1);
+            return;
+        }
+        self.metrics.connections_accepted.add(1);
+        self.adopt(fd);
+    }
+
+    /// Sets the time by which the connection must have made progress.
+    pub(crate) fn set_deadline(&mut self, key: ConnectionKey, deadline_ms: Option<u64>) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.deadline_ms = deadline_ms;
+            self.file_connection(key);
+        }
+    }
+
+    fn file_connection(&mut self, key: ConnectionKey) {
+        let connection = &mut self.connections[key];
+        if let Some(deadline) = connection.deadline_ms
+            && deadline < connection.filed_ms
+        {
+            connection.filed_ms = self.wheel.file(Timer::Connection(key), deadline);
+        }
+    }
+
+    /// The wheel's entry for a connection came up: true if its deadline has passed.
+    pub(crate) fn connection_due(&mut self, key: ConnectionKey) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        connection.filed_ms = u64::MAX;
+        let due = connection.deadline_ms.is_some_and(|deadline| deadline <= self.now_ms);
+        self.file_connection(key);
+        due
+    }
+
+    /// Puts the connection on this turn's list if it has something to write.
+    pub(crate) fn mark_dirty(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.dirty
+        {
+            connection.dirty = true;
+            self.dirty.push(key);
+        }
+    }
+
+    /// Gives the outboxes of this turn to the kernel. Returns whether there were any.
+    pub(crate) fn flush(&mut self) -> bool {
+        let mut dirty = std::mem::take(&mut self.dirty);
+        let any = !dirty.is_empty();
+        for key in dirty.drain(..) {
+            if let Some(connection) = self.connections.get_mut(key) {
+                connection.dirty = false;
+                self.write(key);
+            }
+        }
+        self.dirty = dirty;
+        any
+    }
+
+    fn write(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.stage == Stage::Closed {
+            return;
+        }
+        let fd = connection.fd.as_raw_fd();
+        if let Some(send) = connection.outbox.take_off() {
+            submit(&mut self.ring, token(key), fd, send);
+        } else if connection.outbox.is_empty() {
+            self.written(key);
+        }
+    }
+
+    /// A send is over.
+    pub(crate) fn sent(&mut self, key: ConnectionKey, result: std::io::Result<usize>) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let fd = connection.fd.as_raw_fd();
+        match result {
+            Ok(sent) if sent > 0 => {
+                self.metrics.bytes_out.add(sent as u64);
+                if !connection.outbox.landed(sent) {
+                    if connection.stage != Stage::Closed {
+                        if let Some(send) = connection.outbox.resume() {
+                            submit(&mut self.ring, token(key), fd, send);
+                        }
+                        return;
+                    }
+                    connection.outbox.abandon();
+                }
+            }
+            _ => {
+                // The peer is gone; its receive reports the same, with what it still sent.
+                connection.outbox.abandon();
+                connection.outbox.clear_waiting();
+                if connection.stage != Stage::Closed {
+                    shut_down(fd, libc::SHUT_RDWR);
+                }
+            }
+        }
+        if connection.outbox.is_empty() {
+            self.written(key);
+        } else {
+            self.mark_dirty(key);
+        }
+        self.release_if_done(key);
+    }
+
+    /// Everything has been written.
+    fn written(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.stage == Stage::Finishing {
+            shut_down(connection.fd.as_raw_fd(), libc::SHUT_WR);
+            connection.stage = Stage::Lingering;
+            if !connection.receiving {
+                self.close(key);
+            } else {
+                self.set_deadline(key, Some(self.now_ms + LINGER_MS));
+            }
+        }
+    }
+
+    /// The kernel's multishot receive has ended: by error, end of stream, or for lack of buffers.
+    pub(crate) fn receive_ended(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key) {
+            connection.receiving = false;
+        }
+    }
+
+    /// Arms the receive again after it ended without the stream's end.
+    pub(crate) fn receive_again(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && !connection.receiving
+            && matches!(connection.stage, Stage::Open | Stage::Finishing | Stage::Lingering)
+        {
+            connection.receiving = true;
+            self.ring.receive(token(key), connection.fd.as_raw_fd());
+        }
+    }
+
+    /// Whether a receive is armed for this connection.
+    pub(crate) fn is_receiving(&self, key: ConnectionKey) -> bool {
+        self.connections.get(key).is_some_and(|connection| connection.receiving)
+    }
+
+    /// Asks the kernel to stop receiving for this connection, without closing it.
+    pub(crate) fn stop_receiving(&mut self, key: ConnectionKey) {
+        if self.is_receiving(key) {
+            self.ring.stop_receiving(token(key));
+        }
+    }
+
+    /// Reads no more, writes what waits, then closes.
+    pub(crate) fn finish(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && connection.stage == Stage::Open
+        {
+            connection.stage = Stage::Finishing;
+            connection.inbox = Vec::new();
+            // A peer that reads nothing must not keep the connection for ever.
+            let patience = self.now_ms + self.finish_timeout_ms;
+            self.set_deadline(key, Some(patience));
+            self.mark_dirty(key);
+        }
+    }
+
+    /// Closes at once; what waits is lost.
+    pub(crate) fn close(&mut self, key: ConnectionKey) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.stage != Stage::Closed {
+            connection.stage = Stage::Closed;
+            connection.outbox.clear_waiting();
+            connection.inbox = Vec::new();
+            connection.deadline_ms = None;
+            shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
+        }
+        self.release_if_done(key);
+    }
+
+    /// Forgets a closed connection as soon as the kernel has nothing of it in its hands.
+    pub(crate) fn release_if_done(&mut self, key: ConnectionKey) {
+        if let Some(connection) = self.connections.get(key)
+            && connection.stage == Stage::Closed
+            && !connection.receiving
+            && !connection.outbox.in_flight()
+        {
+            self.connections.remove(key);
+            self.metrics.connections.sub(1);
+        }
+    }
+}
+
+fn submit(ring: &mut crate::ring::Ring, token: Token, fd: RawFd, send: Send<'_>) {
+    // SAFETY: the bytes belong to the connection's flight, which is boxed, is not touched before the
+    // ring reports `Sent`, and is not dropped before it: `release_if_done` waits for it.
+    #[allow(unsafe_code)]
+    unsafe {
+        match send {
+            Send::One(bytes) => ring.send(token, fd, bytes),
+            Send::Many(header) => ring.send_vectored(token, fd, header),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The way of WebSocket bytes: frames to Engine.IO packets to messages.
+
+use yamabiko_protocol::engine::{Packet, Received};
+use yamabiko_protocol::websocket::{Decoder, Event, OpCode};
+
+use crate::connection::{ConnectionKey, Role};
+use crate::session::SessionKey;
+use crate::shard::{Shard, State};
+
+/// Whether to read on from a connection.
+#[derive(Debug, PartialEq, Eq)]
+enum Next {
+    Frame,
+    Stop,
+}
+
+impl Shard {
+    /// Bytes of a WebSocket. They are the shard's until this returns, and are unmasked where they lie.
+    pub(crate) fn websocket_bytes(&self, key: ConnectionKey, bytes: &mut [u8]) {
+        let Some((mut decoder, session)) = self.with(|state| state.lend_decoder(key)) else { return };
+        let mut at = 0;
+        while at < bytes.len() {
+            let (consumed, event) = decoder.decode(&mut bytes[at..]);
+            at += consumed;
+            let next = match event {
+                Ok(Some(event)) => self.frame(key, session, &event),
+                Ok(None) => Next::Frame,
+                Err(violation) => {
+                    tracing::debug!(?violation, "a WebSocket frame broke the protocol");
+                    self.0.metrics.websocket_errors.add(1);
+                    let status = violation.close_code();
+                    self.with(|state| {
+                        state.engine(session, |it, _, fx| it.websocket_failed(key, status, fx));
+                    });
+                    Next::Stop
+                }
+            };
+            if next == Next::Stop {
+                return;
+            }
+        }
+        self.with(|state| state.return_decoder(key, decoder));
+    }
+
+    fn frame(&self, key: ConnectionKey, session: SessionKey, event: &Event<'_>) -> Next {
+        let packet = match event {
+            Event::Text(text) => {
+                let Some(revision) = self.with(|state| state.revision(session)) else {
+                    return Next::Stop;
+                };
+                Packet::from_text(revision, text)
+            }
+            Event::Binary(bytes) => {
+                let Some(revision) = self.with(|state| state.revision(session)) else {
+                    return Next::Stop;
+                };
+                Packet::from_binary(revision, bytes)
+            }
+            Event::Ping(payload) => {
+                self.with(|state| state.write_frame(key, OpCode::Pong, payload));
+                return Next::Frame;
+            }
+            Event::Pong(_) => return Next::Frame,
+            Event::Close(_) => {
+                self.with(|state| {
+                    state.write_frame(key, OpCode::Close, &[]);
+                    state.engine(session, |it, _, fx| it.connection_lost(key, fx));
+                    state.finish(key);
+                });
+                return Next::Stop;
+            }
+        };
+        let Ok(packet) = packet else {
+            self.0.metrics.engine_errors.add(1);
+            self.with(|state| state.engine(session, |it, _, fx| it.bad_packet(key, fx)));
+            return Next::Stop;
+        };
+        let received =
+            self.with(|state| state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx)));
+        match received {
+            Some(Received::Message) => self.message(session, &packet.data),
+            Some(Received::Nothing | Received::Upgraded) => {}
+            Some(Received::Closed) | None => return Next::Stop,
+        }
+        match self.with(|state| state.connections.get(key).is_some_and(|it| it.is_open())) {
+            true => Next::Frame,
+            false => Next::Stop,
+        }
+    }
+}
+
+impl State {
+    fn revision(&self, session: SessionKey) -> Option<yamabiko_protocol::engine::Revision> {
+        self.sessions.get(session).map(|entry| entry.engine.revision())
+    }
+
+    /// Takes the decoder out of a connection while its bytes are read, so that handlers may use the
+    /// shard meanwhile.
+    fn lend_decoder(&mut self, key: ConnectionKey) -> Option<(Decoder, SessionKey)> {
+        let connection = self.connections.get_mut(key).filter(|connection| connection.is_open())?;
+        match &mut connection.role {
+            Role::WebSocket(websocket) => {
+                let limits = self.websocket_limits;
+                let decoder = std::mem::replace(&mut websocket.decoder, Decoder::new(limits));
+                Some((decoder, websocket.session))
+            }
+            Role::Http(_) => None,
+        }
+    }
+
+    fn return_decoder(&mut self, key: ConnectionKey, decoder: Decoder) {
+        if let Some(connection) = self.connections.get_mut(key)
+            && let Role::WebSocket(websocket) = &mut connection.role
+        {
+            websocket.decoder = decoder;
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Outgoing Socket.IO packets: encoded once, then handed to sessions in the form each needs.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::Serialize;
+use yamabiko_protocol::message::{Message, TextMessage};
+use yamabiko_protocol::socket::{EncodeError, encode};
+
+use crate::application::{NamespaceId, SocketKey};
+use crate::session::SessionKey;
+use crate::shard::State;
+
+/// The socket is no longer connected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone;
+
+impl fmt::Display for Gone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the socket is no longer connected")
+    }
+}
+
+impl std::error::Error for Gone {}
+
+/// Why an event could not be sent.
+#[derive(Debug)]
+pub enum EmitError {
+    /// The socket is no longer connected.
+    Gone,
+    /// The arguments cannot be put into a packet, or the event's name is reserved.
+    Encode(EncodeError),
+    /// The client owes this socket too many acknowledgements already (`pending_acks_max`).
+    TooManyAcks,
+}
+
+impl fmt::Display for EmitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EmitError::Gone => Gone.fmt(f),
+            EmitError::Encode(error) => error.fmt(f),
+            EmitError::TooManyAcks => {
+                f.write_str("the client owes too many acknowledgements (limit pending_acks_max)")
+            }
+        }
+    }
+}
+
+impl std::error::Error for EmitError {}
+
+impl From<Gone> for EmitError {
+    fn from(_: Gone) -> Self {
+        EmitError::Gone
+    }
+}
+
+impl From<EncodeError> for EmitError {
+    fn from(error: EncodeError) -> Self {
+        EmitError::Encode(error)
+    }
+}
+
+/// One packet, encoded: its text and what follows it. Clones share their bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Encoded {
+    text: TextMessage,
+    attachments: Option<Arc<[Bytes]>>,
+}
+
+impl Encoded {
+    pub(crate) fn new(text: &[u8], attachments: Vec<Bytes>) -> Self {
+        let text = std::str::from_utf8(text).expect("the encoder writes JSON text");
+        let attachments = (!attachments.is_empty()).then(|| attachments.into());
+        Self { text: TextMessage::new(text), attachments }
+    }
+
+    fn weight(&self) -> usize {
+        let attachments = self.attachments.iter().flat_map(|all| all.iter());
+        self.text.frame().len() + attachments.map(Bytes::len).sum::<usize>()
+    }
+
+    fn messages(&self) -> impl Iterator<Item = Message> {
+        let attachments = self.attachments.iter().flat_map(|all| all.iter());
+        std::iter::once(Message::Text(self.text.clone()))
+            .chain(attachments.map(|bytes| Message::Binary(bytes.clone())))
+    }
+}
+
+impl State {
+    /// Encodes an event of a namespace.
+    pub(crate) fn encode_event<T: Serialize + ?Sized>(
+        &mut self,
+        namespace: NamespaceId,
+        id: Option<u64>,
+        name: &str,
+        args: &T,
+    ) -> Result<Encoded, EncodeError> {
+        let mut attachments = Vec::new();
+        self.scratch.clear();
+        let namespace = &self.namespaces[usize::from(namespace.0)].name;
+        encode::event(&mut self.scratch, &mut attachments, namespace, id, name, args)?;
+        Ok(Encoded::new(&self.scratch, attachments))
+    }
+
+    /// Sends an encoded packet to one socket's client.
+    pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) {
+        let Some(session) = self.sockets.get(socket).map(|entry| entry.session) else { return };
+        if volatile && !self.is_writable(session) {
+            self.metrics.volatile_dropped.add(1);
+            return;
+        }
+        self.send_encoded(session, encoded);
+        self.metrics.events_out.add(1);
+    }
+
+    /// Sends an encoded packet: the text and its attachments, with nothing in between.
+    pub(crate) fn send_encoded(&mut self, session: SessionKey, encoded: &Encoded) {
+        if self.has_room(session, encoded.weight()) {
+            for message in encoded.messages() {
+                self.send_message(session, message);
+            }
+        }
+    }
+
+    /// Sends what `write` encodes to one client, without a copy in between where its transport allows.
+    pub(crate) fn send_written<E>(
+        &mut self,
+        session: SessionKey,
+        write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut attachments = Vec::new();
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let written = write(&mut scratch, &mut attachments);
+        if written.is_ok() {
+            match attachments.is_empty() {
+                true => self.send_text(session, &scratch),
+                false => self.send_encoded(session, &Encoded::new(&scratch, attachments)),
+            }
+        }
+        self.scratch = scratch;
+        written
+    }
+}

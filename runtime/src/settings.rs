@@ -1,0 +1,206 @@
+//! What an operator or embedder sets, with Socket.IO's names and defaults.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use yamabiko_protocol::engine;
+use yamabiko_protocol::http::{Cookie, Cors};
+use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
+
+/// Settings of one node.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where to listen. Port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Shards to run; by default one for each core that this process may use.
+    pub shards: Option<usize>,
+    /// Pin each shard to a core.
+    pub pin: bool,
+
+    /// Socket.IO's `path`: the Engine.IO path, without its trailing slash.
+    pub path: String,
+    /// Socket.IO's `addTrailingSlash`.
+    pub add_trailing_slash: bool,
+    /// Socket.IO's `transports` contains `polling`.
+    pub polling: bool,
+    /// Socket.IO's `transports` contains `websocket`.
+    pub websocket: bool,
+    /// Socket.IO's `allowUpgrades`.
+    pub allow_upgrades: bool,
+    /// Socket.IO's `allowEIO3`: clients of version 2.
+    pub allow_eio3: bool,
+    /// Socket.IO's `pingInterval`.
+    pub ping_interval: Duration,
+    /// Socket.IO's `pingTimeout`.
+    pub ping_timeout: Duration,
+    /// Socket.IO's `upgradeTimeout`.
+    pub upgrade_timeout: Duration,
+    /// Socket.IO's `connectTimeout`.
+    pub connect_timeout: Duration,
+    /// Socket.IO's `maxHttpBufferSize`, in bytes: the largest message and polling body.
+    pub max_http_buffer_size: usize,
+    /// Socket.IO's `cors`; no header at all without it.
+    pub cors: Option<Cors>,
+    /// Socket.IO's `cookie`.
+    pub cookie: Option<Cookie>,
+
+    /// Bounds on what a peer may make the server hold.
+    pub limits: Limits,
+    /// Time for the clean shutdown before what is left is cut.
+    pub shutdown_timeout: Duration,
+    /// Sizes of the shard's ring.
+    pub ring: RingSettings,
+}
+
+/// Bounds of one shard on what its peers may make it hold. Each has a counter in
+/// [`ShardMetrics`](crate::ShardMetrics) for when it bites.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections of one shard; beyond it new ones are closed at once.
+    pub connections_max: usize,
+    /// Time from a connection's start, or a request's first byte, to the end of the request's head.
+    pub header_timeout: Duration,
+    /// Time for a request's body to arrive.
+    pub body_timeout: Duration,
+    /// Time a connection may stay open between two requests.
+    pub keep_alive_timeout: Duration,
+    /// Bytes that may wait for one client. A client over it is disconnected; long before, at 64 KiB, it
+    /// gets no volatile packets.
+    pub outbox_bytes_max: usize,
+    /// Namespaces that one client may have joined or asked to join.
+    pub namespaces_per_client_max: usize,
+    /// Rooms that one socket may be in.
+    pub rooms_per_socket_max: usize,
+    /// Acknowledgements that the server may wait for from one socket.
+    pub pending_acks_max: usize,
+    /// Events that may wait while a namespace's middleware is deciding about their socket.
+    pub early_events_max: usize,
+    /// Bounds on one HTTP request.
+    pub http: HttpLimits,
+    /// Bounds on one Socket.IO packet.
+    pub packet: PacketLimits,
+}
+
+/// Sizes of one shard's io_uring.
+#[derive(Debug, Clone, Copy)]
+pub struct RingSettings {
+    /// Submission queue entries, a power of two.
+    pub entries: u32,
+    /// Receive buffers provided to the kernel, a power of two up to 32,768.
+    pub buffers: u16,
+    /// Bytes of each receive buffer.
+    pub buffer_bytes: u32,
+    /// Connections the kernel may keep for us between two accepts.
+    pub backlog: i32,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3000)),
+            shards: None,
+            pin: true,
+            path: "/socket.io".into(),
+            add_trailing_slash: true,
+            polling: true,
+            websocket: true,
+            allow_upgrades: true,
+            allow_eio3: false,
+            ping_interval: Duration::from_millis(25_000),
+            ping_timeout: Duration::from_millis(20_000),
+            upgrade_timeout: Duration::from_millis(10_000),
+            connect_timeout: Duration::from_millis(45_000),
+            max_http_buffer_size: MESSAGE_BYTES_MAX,
+            cors: None,
+            cookie: None,
+            limits: Limits::default(),
+            shutdown_timeout: Duration::from_secs(10),
+            ring: RingSettings::default(),
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 1_000_000,
+            header_timeout: Duration::from_secs(60),
+            body_timeout: Duration::from_secs(120),
+            keep_alive_timeout: Duration::from_secs(60),
+            outbox_bytes_max: 16 * MESSAGE_BYTES_MAX,
+            namespaces_per_client_max: 64,
+            rooms_per_socket_max: 1024,
+            pending_acks_max: 16_384,
+            early_events_max: 128,
+            http: HttpLimits::default(),
+            packet: PacketLimits::default(),
+        }
+    }
+}
+
+impl Default for RingSettings {
+    fn default() -> Self {
+        Self { entries: 4096, buffers: 1024, buffer_bytes: 16 * 1024, backlog: 65_535 }
+    }
+}
+
+impl Settings {
+    /// The part that Engine.IO sessions share.
+    pub(crate) fn engine(&self) -> engine::Settings {
+        let transports =
+            engine::Transports { polling: self.polling, websocket: self.websocket };
+        engine::Settings {
+            ping_interval_ms: self.ping_interval.as_millis() as u64,
+            ping_timeout_ms: self.ping_timeout.as_millis() as u64,
+            upgrade_timeout_ms: self.upgrade_timeout.as_millis() as u64,
+            max_payload: self.max_http_buffer_size,
+            transports,
+            allow_upgrades: self.allow_upgrades,
+            allow_eio3: self.allow_eio3,
+            buffer_bytes_max: self.limits.outbox_bytes_max,
+            ..engine::Settings::default()
+        }
+    }
+
+    /// The part that WebSocket decoders share.
+    pub(crate) fn websocket(&self) -> WebSocketLimits {
+        WebSocketLimits { message_bytes_max: self.max_http_buffer_size }
+    }
+
+    /// Makes dependent settings agree and checks ranges. Errors name the setting.
+    pub fn checked(mut self) -> Result<Self, String> {
+        let ensure = |holds: bool, message: &str| match holds {
+            true => Ok(()),
+            false => Err(message.to_owned()),
+        };
+        ensure(self.path.starts_with('/'), "path must start with '/'")?;
+        ensure(self.polling || self.websocket, "transports must not be empty")?;
+        ensure(!self.ping_interval.is_zero(), "pingInterval must be above 0")?;
+        ensure(!self.ping_timeout.is_zero(), "pingTimeout must be above 0")?;
+        ensure(
+            (1..=u32::MAX as usize / 2).contains(&self.max_http_buffer_size),
+            "maxHttpBufferSize must be between 1 byte and 2 GB",
+        )?;
+        ensure(
+            self.limits.outbox_bytes_max >= self.max_http_buffer_size,
+            "outboxBytesMax must be at least maxHttpBufferSize",
+        )?;
+        ensure(
+            self.ring.entries.is_power_of_two() && (64..=32_768).contains(&self.ring.entries),
+            "ring entries must be a power of two between 64 and 32768",
+        )?;
+        ensure(
+            self.ring.buffers.is_power_of_two() && (16..=32_768).contains(&self.ring.buffers),
+            "ring buffers must be a power of two between 16 and 32768",
+        )?;
+        ensure(
+            (1024..=1024 * 1024).contains(&self.ring.buffer_bytes),
+            "ring buffer bytes must be between 1 KiB and 1 MiB",
+        )?;
+        while self.path.ends_with('/') && self.path.len() > 1 {
+            self.path.pop();
+        }
+        self.limits.http.body_bytes_max = self.max_http_buffer_size;
+        Ok(self)
+    }
+}

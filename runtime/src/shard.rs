@@ -1,0 +1,447 @@
+//! What one core owns, and its turn.
+//!
+//! A turn: enter the ring (submit what was queued, reap what is done) → completions to connections →
+//! parcels from the mesh → what the application left to do → flush outboxes and the mesh. Nothing in it
+//! waits. Timers are moved on by the tick task between turns.
+//!
+//! All state is in one cell. It is never borrowed while the application runs, so handlers may call back
+//! into their [`Shard`] freely.
+
+use std::cell::{Cell, OnceCell, RefCell};
+use std::collections::HashMap;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use slotmap::SlotMap;
+use yamabiko_protocol::engine::verify::PathPrefix;
+use yamabiko_protocol::engine::{Effect, SessionId};
+use yamabiko_protocol::limits::WebSocketLimits;
+
+use crate::application::{Application, NamespaceId, SocketKey};
+use crate::connection::{Connection, ConnectionKey, key_of};
+use crate::identity::Identities;
+use crate::interest::Directory;
+use crate::mesh::{MeshEnd, Parcel};
+use crate::metrics::ShardMetrics;
+use crate::ring::{Completion, Doorbell, Ring, RingSizes};
+use crate::room::Rooms;
+use crate::session::{SessionEntry, SessionKey};
+use crate::settings::Settings;
+use crate::socket::{EarlyEvent, SocketEntry};
+use crate::wheel::Wheel;
+
+/// Completions handled before the loop lets other tasks run.
+const BATCH_MAX: usize = 1024;
+
+/// What a shard is given when it starts.
+pub(crate) struct Place {
+    pub(crate) id: u8,
+    pub(crate) shards: usize,
+    pub(crate) listener: OwnedFd,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) mesh: MeshEnd,
+    pub(crate) doorbell: Doorbell,
+}
+
+/// The shard that the current thread runs. Clones are handles to the same one; it cannot leave its
+/// thread.
+#[derive(Clone)]
+pub struct Shard(pub(crate) Rc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: u8,
+    pub(crate) shards: usize,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) state: RefCell<State>,
+    application: OnceCell<Rc<dyn Application>>,
+    doorbell: Doorbell,
+    completions: RefCell<Vec<Completion>>,
+    started: Instant,
+    ended: Cell<bool>,
+}
+
+/// Whose deadline an entry in the wheel is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Timer {
+    Connection(ConnectionKey),
+    Session(SessionKey),
+    /// A socket waits for this acknowledgement until this time.
+    Ack(SocketKey, u64, u64),
+}
+
+/// Everything the shard owns.
+pub(crate) struct State {
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) ring: Ring,
+    pub(crate) mesh: MeshEnd,
+    pub(crate) wheel: Wheel<Timer>,
+    pub(crate) connections: SlotMap<ConnectionKey, Connection>,
+    pub(crate) sessions: SlotMap<SessionKey, SessionEntry>,
+    pub(crate) session_ids: HashMap<SessionId, SessionKey>,
+    pub(crate) sockets: SlotMap<SocketKey, SocketEntry>,
+    pub(crate) socket_ids: HashMap<(NamespaceId, SessionId), SocketKey>,
+    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) rooms: Rooms,
+    pub(crate) identities: Identities,
+    /// Connections with something to write at the end of this turn.
+    pub(crate) dirty: Vec<ConnectionKey>,
+    /// Polling sessions with something to say at the end of this turn.
+    pub(crate) chatty: Vec<SessionKey>,
+    /// Things to do as soon as the state is not borrowed.
+    pub(crate) errands: Vec<Errand>,
+    /// Reused by every call into a session.
+    pub(crate) effects: Vec<Effect<ConnectionKey>>,
+    /// Reused by every encoder.
+    pub(crate) scratch: Vec<u8>,
+    /// Distinguishes broadcasts, so that each socket gets each once.
+    pub(crate) broadcast_stamp: u64,
+    /// Monotonic milliseconds since the shard started.
+    pub(crate) now_ms: u64,
+    /// How many shards the node has.
+    pub(crate) shards: usize,
+    pub(crate) engine_settings: Arc<yamabiko_protocol::engine::Settings>,
+    pub(crate) websocket_limits: WebSocketLimits,
+    pub(crate) path: PathPrefix,
+    pub(crate) header_timeout_ms: u64,
+    pub(crate) finish_timeout_ms: u64,
+    pub(crate) draining: bool,
+    drain_deadline_ms: u64,
+    listener: OwnedFd,
+    accepting: bool,
+}
+
+/// A namespace and the counter its acknowledgement ids come from, which sockets and broadcasts share as
+/// in the reference.
+pub(crate) struct Namespace {
+    pub(crate) name: Rc<str>,
+    pub(crate) next_ack: u64,
+}
+
+/// Something that needs the application, or a fresh look, and so cannot be done inside a borrow.
+pub(crate) enum Errand {
+    /// Bytes of this connection can be parsed on.
+    Parse(ConnectionKey),
+    /// This session is over: its sockets must hear of it.
+    Bury(SessionKey),
+    /// This socket was accepted and has events that came before that.
+    Replay(SocketKey, Vec<EarlyEvent>),
+}
+
+impl Shard {
+    /// Sets everything up on the executor's thread and begins to accept.
+    pub(crate) fn start(
+        place: Place,
+        factory: impl Fn(Shard) -> Rc<dyn Application>,
+    ) -> Result<Self, String> {
+        let Place { id, shards, listener, settings, directory, metrics, mesh, doorbell } = place;
+        let sizes = RingSizes {
+            entries: settings.ring.entries,
+            buffers: settings.ring.buffers,
+            buffer_bytes: settings.ring.buffer_bytes,
+        };
+        let ring = Ring::new(sizes, &doorbell).map_err(|error| format!("io_uring: {error}"))?;
+        let state = State {
+            settings: Arc::clone(&settings),
+            metrics: Arc::clone(&metrics),
+            ring,
+            mesh,
+            wheel: Wheel::new(0),
+            connections: SlotMap::with_key(),
+            sessions: SlotMap::with_key(),
+            session_ids: HashMap::new(),
+            sockets: SlotMap::with_key(),
+            socket_ids: HashMap::new(),
+            namespaces: Vec::new(),
+            rooms: Rooms::new(id, 0, Arc::clone(&directory)),
+            identities: Identities::new(id),
+            dirty: Vec::new(),
+            chatty: Vec::new(),
+            errands: Vec::new(),
+            effects: Vec::new(),
+            scratch: Vec::new(),
+            broadcast_stamp: 0,
+            now_ms: 0,
+            shards,
+            engine_settings: Arc::new(settings.engine()),
+            websocket_limits: settings.websocket(),
+            path: PathPrefix::new(&settings.path, settings.add_trailing_slash),
+            header_timeout_ms: settings.limits.header_timeout.as_millis() as u64,
+            finish_timeout_ms: settings.limits.header_timeout.as_millis() as u64,
+            draining: false,
+            drain_deadline_ms: u64::MAX,
+            listener,
+            accepting: false,
+        };
+        let shard = Shard(Rc::new(Inner {
+            id,
+            shards,
+            settings,
+            metrics,
+            state: RefCell::new(state),
+            application: OnceCell::new(),
+            doorbell,
+            completions: RefCell::default(),
+            started: Instant::now(),
+            ended: Cell::new(false),
+        }));
+        let application = factory(shard.clone());
+        let names = application.namespaces();
+        {
+            let mut state = shard.0.state.borrow_mut();
+            state.rooms = Rooms::new(id, names.len(), directory);
+            state.namespaces =
+                names.iter().map(|name| Namespace { name: Rc::from(&**name), next_ack: 0 }).collect();
+            state.listen();
+        }
+        let set = shard.0.application.set(application);
+        assert!(set.is_ok(), "the application is set once");
+        Ok(shard)
+    }
+
+    /// This shard's number, from 0.
+    pub fn id(&self) -> u8 {
+        self.0.id
+    }
+
+    /// How many shards the node has.
+    pub fn shards(&self) -> usize {
+        self.0.shards
+    }
+
+    /// This shard's counters, readable from any thread.
+    pub fn metrics(&self) -> Arc<ShardMetrics> {
+        Arc::clone(&self.0.metrics)
+    }
+
+    /// The settings the node runs with.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn application(&self) -> &Rc<dyn Application> {
+        self.0.application.get().expect("set before the first turn")
+    }
+
+    pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
+        f(&mut self.0.state.borrow_mut())
+    }
+
+    /// One turn of the loop. Returns whether it found anything to do.
+    pub(crate) fn turn(&self) -> io::Result<bool> {
+        let mut completions = std::mem::take(&mut *self.0.completions.borrow_mut());
+        let reaped = self.with(|state| {
+            state.now_ms = self.now_ms();
+            let reaped = state.ring.enter()?;
+            state.ring.take_completions(&mut completions);
+            io::Result::Ok(reaped)
+        })?;
+        let mut handled = 0;
+        for completion in completions.drain(..) {
+            self.complete(completion);
+            handled += 1;
+            if handled % BATCH_MAX == 0 {
+                self.flush();
+            }
+        }
+        *self.0.completions.borrow_mut() = completions;
+        let parcels = self.take_parcels();
+        self.run_errands();
+        let flushed = self.flush();
+        let busy = reaped > 0 || parcels > 0 || flushed;
+        if busy {
+            self.0.metrics.turns.add(1);
+        }
+        Ok(busy)
+    }
+
+    fn complete(&self, completion: Completion) {
+        match completion {
+            Completion::Received { token, result, armed } => {
+                self.received(key_of(token), result, armed)
+            }
+            Completion::Sent { token, result } => self.with(|state| {
+                let key = key_of(token);
+                state.sent(key, result);
+                state.continue_hand_off(key, false);
+            }),
+            Completion::Accepted { result, armed } => self.with(|state| {
+                match result {
+                    Ok(fd) => state.accepted(fd),
+                    Err(error) => state.accept_failed(&error),
+                }
+                if !armed {
+                    state.accepting = false;
+                }
+            }),
+        }
+    }
+
+    fn take_parcels(&self) -> usize {
+        let mut count = 0;
+        while count < BATCH_MAX
+            && let Some(batch) = self.with(|state| state.mesh.take())
+        {
+            for parcel in batch {
+                count += 1;
+                self.take_parcel(parcel);
+            }
+        }
+        count
+    }
+
+    fn take_parcel(&self, parcel: Parcel) {
+        match parcel {
+            Parcel::Connection(moved) => self.take_in(moved),
+            Parcel::Broadcast(broadcast) => self.with(|state| state.deliver(&broadcast)),
+            Parcel::Disconnect { namespace, id, close } => self.disconnect_by_id(namespace, &id, close),
+            Parcel::Drain => self.drain(),
+        }
+    }
+
+    /// Does what could not be done inside a borrow, including what that leads to.
+    pub(crate) fn run_errands(&self) {
+        while let Some(errand) = self.with(|state| state.errands.pop()) {
+            match errand {
+                Errand::Parse(connection) => self.parse_on(connection),
+                Errand::Bury(session) => self.bury(session),
+                Errand::Replay(socket, early) => self.replay_early_events(socket, early),
+            }
+        }
+    }
+
+    /// Hands this turn's output to the kernel and the mesh.
+    fn flush(&self) -> bool {
+        self.with(|state| {
+            state.flush_sessions();
+            let wrote = state.flush();
+            let posted = state.mesh.flush();
+            wrote || posted || !state.errands.is_empty()
+        })
+    }
+
+    /// Moves the timers on; called every few milliseconds by the tick task.
+    pub(crate) fn tick(&self) {
+        let mut due = Vec::new();
+        let accept_again = self.with(|state| {
+            state.now_ms = self.now_ms();
+            let now = state.now_ms;
+            state.wheel.advance(now, &mut due);
+            !state.accepting && !state.draining
+        });
+        let draining = self.with(|state| state.draining);
+        for timer in &due {
+            match *timer {
+                Timer::Connection(key) => self.connection_timer(key),
+                Timer::Session(key) => self.session_timer(key),
+                Timer::Ack(socket, id, at_ms) => self.ack_timer(socket, id, at_ms),
+            }
+        }
+        if accept_again {
+            self.with(|state| state.listen());
+        }
+        if accept_again || draining || !due.is_empty() || self.with(|state| state.has_output()) {
+            self.run_errands();
+            self.0.doorbell.ring();
+        }
+    }
+
+    /// Whether a turn would find anything, asked before the shard sleeps.
+    pub(crate) fn has_work(&self) -> bool {
+        self.with(|state| state.mesh.has_work() || state.has_output())
+    }
+
+    /// Wakes the loop if a task of the application has left something to write.
+    pub(crate) fn nudge(&self) {
+        self.0.doorbell.ring();
+    }
+
+    fn now_ms(&self) -> u64 {
+        self.0.started.elapsed().as_millis() as u64
+    }
+
+    /// Begins the end: no new connections, every transport closed after what waits is written.
+    fn drain(&self) {
+        let sessions: Vec<_> = self.with(|state| {
+            if !std::mem::replace(&mut state.draining, true) {
+                state.ring.stop_accepting();
+                let patience = self.0.settings.shutdown_timeout.as_millis() as u64;
+                state.drain_deadline_ms = state.now_ms + patience;
+            }
+            state.sessions.keys().collect()
+        });
+        for session in sessions {
+            self.shut_down_session(session);
+        }
+        self.run_errands();
+        self.with(|state| {
+            let keys: Vec<_> = state.connections.keys().collect();
+            for key in keys {
+                state.finish(key);
+            }
+        });
+    }
+
+    /// Whether the end has been reached: everything written and closed, or out of patience.
+    pub(crate) fn has_drained(&self) -> bool {
+        self.with(|state| {
+            state.draining
+                && (state.connections.is_empty() || state.now_ms >= state.drain_deadline_ms)
+        })
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.ended.get()
+    }
+
+    /// Lets go of everything that peers can see. What the kernel may still read from stays allocated.
+    pub(crate) fn end(&self) {
+        self.0.ended.set(true);
+        let Ok(mut state) = self.0.state.try_borrow_mut() else { return };
+        for (_, connection) in state.connections.drain() {
+            std::mem::forget(connection.outbox);
+        }
+        let _ = state.ring.enter();
+        state.mesh.close();
+        for gauge in [&state.metrics.connections, &state.metrics.sessions, &state.metrics.sockets] {
+            gauge.sub(gauge.value());
+        }
+    }
+}
+
+impl State {
+    fn listen(&mut self) {
+        self.accepting = true;
+        self.ring.accept(self.listener.as_raw_fd());
+    }
+
+    /// Accepting failed; it goes on with the next tick, not at once, so that a lack of descriptors does
+    /// not make the loop spin.
+    fn accept_failed(&mut self, error: &io::Error) {
+        if error.raw_os_error() != Some(libc::ECANCELED) {
+            self.metrics.connections_refused.add(1);
+            tracing::warn!(%error, "a connection could not be accepted");
+        }
+    }
+
+    fn has_output(&self) -> bool {
+        !self.dirty.is_empty() || !self.chatty.is_empty() || !self.errands.is_empty()
+    }
+}
+
+/// Milliseconds since 1970, for what Socket.IO shows to people (`handshake.issued`).
+pub(crate) fn unix_ms() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+}
+
+/// The number of a namespace by its name.
+pub(crate) fn namespace_named(namespaces: &[Namespace], name: &str) -> Option<NamespaceId> {
+    let index = namespaces.iter().position(|namespace| &*namespace.name == name)?;
+    Some(NamespaceId(index as u16))
+}
