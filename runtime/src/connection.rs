@@ -11,6 +11,7 @@ use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
 use bytes::Bytes;
 use slotmap::Key;
+use yamabiko_protocol::engine::BodyForm;
 use yamabiko_protocol::http::{BodyDecoder, HeadParser};
 use yamabiko_protocol::websocket::Decoder;
 
@@ -58,6 +59,10 @@ pub(crate) struct Http {
     pub(crate) phase: Phase,
     /// How the current request's answer must be written.
     pub(crate) answer: Answer,
+    /// The session that the current request is for.
+    pub(crate) session: Option<SessionKey>,
+    /// The first bytes of a head are here, and its time runs.
+    pub(crate) head_began: bool,
 }
 
 /// Where an HTTP connection is in its current request.
@@ -81,12 +86,10 @@ pub(crate) struct IncomingBody {
 
 /// What a body is for.
 pub(crate) enum Purpose {
-    /// A polling POST to this session; `binary` if it came as `application/octet-stream`.
-    Poll { session: SessionKey, binary: bool },
+    /// A polling POST to this session.
+    Poll { session: SessionKey, form: BodyForm },
     /// A request for the application; its head, kept.
     Application { head: Bytes },
-    /// Nobody wants it; the answer is sent when it is over.
-    Discard { status: u16 },
 }
 
 /// What must be remembered of a request until it is answered.
@@ -95,6 +98,7 @@ pub(crate) struct Answer {
     pub(crate) keep_alive: bool,
     pub(crate) http_1_0: bool,
     pub(crate) head_only: bool,
+    pub(crate) no_xss_header: bool,
     /// Header lines for this request's response (CORS, cookie), ready to be sent.
     pub(crate) extra: Option<Box<[u8]>>,
 }
@@ -119,6 +123,20 @@ pub(crate) enum Stage {
     Closed,
 }
 
+impl Http {
+    /// Whether a request has begun and is not answered.
+    pub(crate) fn is_inside_request(&self) -> bool {
+        self.head_began || !matches!(self.phase, Phase::Head)
+    }
+}
+
+impl Stage {
+    /// Whether bytes that come now may still be wanted.
+    pub(crate) fn keeps_input(self) -> bool {
+        matches!(self, Stage::Open | Stage::Moving { .. })
+    }
+}
+
 impl Connection {
     fn new(fd: OwnedFd, deadline_ms: u64) -> Self {
         Self {
@@ -141,10 +159,11 @@ impl Connection {
         }
     }
 
+    /// The session that this connection serves right now.
     pub(crate) fn session(&self) -> Option<SessionKey> {
         match &self.role {
             Role::WebSocket(websocket) => Some(websocket.session),
-            Role::Http(_) => None,
+            Role::Http(http) => http.session,
         }
     }
 
@@ -348,6 +367,11 @@ impl State {
             self.set_deadline(key, Some(patience));
             self.mark_dirty(key);
         }
+    }
+
+    /// The peer has ended its side: writes what waits, then closes without waiting for more.
+    pub(crate) fn finish_after_end(&mut self, key: ConnectionKey) {
+        self.finish(key);
     }
 
     /// Closes at once; what waits is lost.
