@@ -89,7 +89,16 @@ mod tests {
             assert_eq!(message.packet(), format!("4{data}"));
             assert_eq!(message.frame()[0], 0x81);
             let header = message.frame().len() - message.packet().len();
-            assert_eq!(header, if len < 125 { 2 } else if len < 65_535 { 4 } else { 10 });
+            assert_eq!(
+                header,
+                if len < 125 {
+                    2
+                } else if len < 65_535 {
+                    4
+                } else {
+                    10
+                }
+            );
         }
     }
 }
