@@ -44,7 +44,7 @@ impl Shard {
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        self.with(|state| {
+        self.with(|state| -> Result<(), EmitError> {
             let shards = state.interested(namespace, target);
             if shards.is_empty() {
                 return Ok(());

@@ -109,7 +109,7 @@ impl Shard {
         self.with(|state| {
             let entry = state.sockets.get(socket).ok_or(Gone)?;
             let session = state.sessions.get(entry.session).ok_or(Gone)?;
-            Ok(session.engine.transport().name())
+            session.engine.transport().map(|transport| transport.name()).ok_or(Gone)
         })
     }
 

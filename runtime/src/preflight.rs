@@ -64,7 +64,7 @@ pub fn check(shards: usize) -> Result<(), Unfit> {
     if parse_release(&release).is_some_and(|version| version < KERNEL_MIN) {
         return Err(Unfit::OldKernel(release));
     }
-    let uring = IoUring::builder()
+    let uring: IoUring = IoUring::builder()
         .setup_single_issuer()
         .setup_defer_taskrun()
         .build(8)

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use yamabiko_protocol::engine::{
     BinaryForm, Close, CloseReason, Effect, Hangup, Opening, Revision, Route, Session, SessionId,
 };
-use yamabiko_protocol::message::{Message, TextMessage, put_text_header};
+use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::socket::Decoder;
 use yamabiko_protocol::websocket::{self, OpCode};
 
@@ -154,7 +154,7 @@ impl State {
             Some(Route::WebSocket { to, .. }) => {
                 if let Some(connection) = self.connections.get_mut(to) {
                     connection.outbox.write(|out| {
-                        put_text_header(out, 1 + text.len());
+                        websocket::put_header(out, OpCode::Text, 1 + text.len());
                         out.push(b'4');
                         out.extend_from_slice(text);
                     });
@@ -173,10 +173,9 @@ impl State {
         let Some(connection) = self.connections.get_mut(to) else { return };
         match message {
             Message::Text(text) => connection.outbox.push(text.frame().clone()),
-            Message::Binary(bytes) if form.is_text() => connection.outbox.write(|out| {
-                put_text_header(out, form.encoded_len(bytes.len()));
-                form.encode(bytes, out);
-            }),
+            Message::Binary(_) if form.is_text() => {
+                connection.outbox.write(|out| message.write_frame(form, out));
+            }
             Message::Binary(bytes) => {
                 connection.outbox.write(|out| {
                     websocket::put_header(out, OpCode::Binary, form.encoded_len(bytes.len()));

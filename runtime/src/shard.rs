@@ -16,8 +16,7 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use slotmap::SlotMap;
-use yamabiko_protocol::engine::verify::PathPrefix;
-use yamabiko_protocol::engine::{Effect, SessionId};
+use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
 use yamabiko_protocol::limits::WebSocketLimits;
 
 use crate::application::{Application, NamespaceId, SocketKey};

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use yamabiko_protocol::engine::{Data, Revision, SessionId};
-use yamabiko_protocol::socket::{Args, DecodeError, Packet, PacketType, encode, split_query};
+use yamabiko_protocol::socket::{Args, Complete, DecodeError, Packet, PacketType, encode, split_query};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::room::Membership;
@@ -37,9 +37,16 @@ pub(crate) enum Admission {
 }
 
 /// An event that arrived before its socket was accepted.
-pub(crate) struct EarlyEvent {
-    text: Box<str>,
-    attachments: Vec<Bytes>,
+pub(crate) enum EarlyEvent {
+    Text(Box<str>),
+    Binary(Complete),
+}
+
+/// What became of a packet.
+enum Outcome {
+    Done,
+    /// Its socket is not accepted yet: the event is to be kept.
+    Early(SocketKey),
 }
 
 /// Called once with the client's acknowledgement, or with why there will be none.
@@ -73,33 +80,9 @@ enum Violation {
 impl Shard {
     /// A message of the client, text or binary.
     pub(crate) fn message(&self, session: SessionKey, data: &Data<'_>) {
-        let limits = &self.0.settings.limits.packet;
         let handled = match data {
-            Data::Text(text) => {
-                let packet = self.with(|state| match state.sessions.get_mut(session) {
-                    Some(entry) => entry.decoder.text(text, limits),
-                    None => Ok(None),
-                });
-                match packet {
-                    Ok(Some(packet)) => self.packet(session, &packet, text, &[]),
-                    Ok(None) => Ok(()),
-                    Err(error) => Err(Violation::Decode(error)),
-                }
-            }
-            Data::Binary(bytes) => {
-                let complete = self.with(|state| match state.sessions.get_mut(session) {
-                    Some(entry) => entry.decoder.binary(bytes, limits),
-                    None => Ok(None),
-                });
-                match complete {
-                    Ok(Some(complete)) => {
-                        let packet = complete.packet();
-                        self.packet(session, &packet, complete.text(), complete.attachments())
-                    }
-                    Ok(None) => Ok(()),
-                    Err(error) => Err(Violation::Decode(error)),
-                }
-            }
+            Data::Text(text) => self.text(session, text),
+            Data::Binary(bytes) => self.attachment(session, bytes),
         };
         if let Err(violation) = handled {
             tracing::debug!(?violation, "a Socket.IO packet broke the protocol");
@@ -108,15 +91,45 @@ impl Shard {
         }
     }
 
+    fn text(&self, session: SessionKey, text: &str) -> Result<(), Violation> {
+        let limits = &self.0.settings.limits.packet;
+        let packet = self.with(|state| match state.sessions.get_mut(session) {
+            Some(entry) => entry.decoder.text(text, limits),
+            None => Ok(None),
+        });
+        let Some(packet) = packet.map_err(Violation::Decode)? else { return Ok(()) };
+        match self.packet(session, &packet, &[])? {
+            Outcome::Done => Ok(()),
+            Outcome::Early(socket) => {
+                self.with(|state| state.keep_early(socket, EarlyEvent::Text(text.into())))
+            }
+        }
+    }
+
+    fn attachment(&self, session: SessionKey, bytes: &[u8]) -> Result<(), Violation> {
+        let limits = &self.0.settings.limits.packet;
+        let complete = self.with(|state| match state.sessions.get_mut(session) {
+            Some(entry) => entry.decoder.binary(Bytes::copy_from_slice(bytes), limits),
+            None => Ok(None),
+        });
+        let Some(complete) = complete.map_err(Violation::Decode)? else { return Ok(()) };
+        match self.packet(session, &complete.packet(), complete.attachments())? {
+            Outcome::Done => Ok(()),
+            Outcome::Early(socket) => {
+                self.with(|state| state.keep_early(socket, EarlyEvent::Binary(complete)))
+            }
+        }
+    }
+
     fn packet(
         &self,
         session: SessionKey,
         packet: &Packet<'_>,
-        text: &str,
         attachments: &[Bytes],
-    ) -> Result<(), Violation> {
+    ) -> Result<Outcome, Violation> {
         if packet.kind == PacketType::Connect {
-            return self.join_namespace(session, packet);
+            self.join_namespace(session, packet)?;
+            return Ok(Outcome::Done);
         }
         let joined = self.with(|state| {
             let socket = state.socket_in(session, packet.namespace)?;
@@ -129,7 +142,7 @@ impl Shard {
         };
         match packet.kind {
             PacketType::Event | PacketType::BinaryEvent if !accepted => {
-                self.with(|state| state.keep_early_event(socket, text, attachments))
+                return Ok(Outcome::Early(socket));
             }
             PacketType::Event | PacketType::BinaryEvent => {
                 let event = packet.event(attachments).ok_or(Violation::WrongDirection)?;
@@ -137,7 +150,6 @@ impl Shard {
                 self.guarded(Some(socket), || {
                     self.application().event(socket, namespace, app_state.as_ref(), &event)
                 });
-                Ok(())
             }
             PacketType::Ack | PacketType::BinaryAck => {
                 let callback = self.with(|state| state.take_ack(socket, packet.id));
@@ -145,14 +157,15 @@ impl Shard {
                 if let Some(callback) = callback {
                     self.guarded(Some(socket), || callback(Ok(&ack.args)));
                 }
-                Ok(())
             }
             PacketType::Disconnect => {
                 self.leave_namespace(socket, DisconnectReason::ClientNamespaceDisconnect);
-                Ok(())
             }
-            PacketType::Connect | PacketType::ConnectError => Err(Violation::WrongDirection),
+            PacketType::Connect | PacketType::ConnectError => {
+                return Err(Violation::WrongDirection);
+            }
         }
+        Ok(Outcome::Done)
     }
 
     /// CONNECT: the application decides, unless there is no such namespace.
@@ -209,9 +222,14 @@ impl Shard {
             let Some(session) = self.with(|state| Some(state.sockets.get(socket)?.session)) else {
                 return;
             };
-            let limits = &self.0.settings.limits.packet;
-            let Ok(packet) = yamabiko_protocol::socket::decode(&event.text, limits) else { return };
-            let _ = self.packet(session, &packet, &event.text, &event.attachments);
+            // They were checked when they came; what they are about is asked again, as they might be
+            // for a socket that has left meanwhile.
+            let _ = match &event {
+                EarlyEvent::Text(text) => self.text(session, text),
+                EarlyEvent::Binary(complete) => self
+                    .packet(session, &complete.packet(), complete.attachments())
+                    .map(|_| ()),
+            };
         }
     }
 
@@ -347,7 +365,7 @@ impl State {
         let _ = self.send_written(session, |out, _| {
             match revision {
                 Revision::V3 if !unknown => {
-                    encode::error_v4(out, namespace, refusal.message, refusal.data)
+                    encode::connect_error_v4(out, namespace, refusal.message, refusal.data)
                 }
                 _ => encode::connect_error(out, namespace, refusal.message, refusal.data),
             }
@@ -355,12 +373,7 @@ impl State {
         });
     }
 
-    fn keep_early_event(
-        &mut self,
-        socket: SocketKey,
-        text: &str,
-        attachments: &[Bytes],
-    ) -> Result<(), Violation> {
+    fn keep_early(&mut self, socket: SocketKey, event: EarlyEvent) -> Result<(), Violation> {
         let max = self.settings.limits.early_events_max;
         if let Some(SocketEntry { admission: Admission::Pending(early), .. }) =
             self.sockets.get_mut(socket)
@@ -368,7 +381,7 @@ impl State {
             if early.len() >= max {
                 return Err(Violation::TooManyEarlyEvents);
             }
-            early.push(EarlyEvent { text: text.into(), attachments: attachments.to_vec() });
+            early.push(event);
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ mod buffers;
 mod doorbell;
 
 pub(crate) use buffers::Received;
-pub(crate) use doorbell::{Doorbell, Sleeper};
+pub(crate) use doorbell::Doorbell;
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
