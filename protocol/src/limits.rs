@@ -36,6 +36,20 @@ impl Default for HttpLimits {
 /// Socket.IO's default `maxHttpBufferSize`: the largest message, and the largest polling body.
 pub const MESSAGE_BYTES_MAX: usize = 1_000_000;
 
+/// Bounds on one WebSocket message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WebSocketLimits {
+    /// Payload of one message, all its fragments together, in bytes; beyond it: 1009, decided by the
+    /// frame's header, before anything is kept. Socket.IO's `maxHttpBufferSize`.
+    pub message_bytes_max: usize,
+}
+
+impl Default for WebSocketLimits {
+    fn default() -> Self {
+        Self { message_bytes_max: MESSAGE_BYTES_MAX }
+    }
+}
+
 /// Bounds on one Socket.IO packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketLimits {

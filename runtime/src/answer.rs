@@ -135,7 +135,8 @@ impl State {
     /// Answers with what the application said; 404 if it said nothing.
     pub(crate) fn reply(&mut self, key: ConnectionKey, reply: Option<HttpReply>) {
         let Some(reply) = reply else {
-            let fields = |out: &mut Vec<u8>| field(out, "Content-Type", "text/plain; charset=utf-8");
+            let fields =
+                |out: &mut Vec<u8>| field(out, "Content-Type", "text/plain; charset=utf-8");
             return self.write_answer(key, 404, fields, b"Not Found");
         };
         let fields = |out: &mut Vec<u8>| {

@@ -48,7 +48,9 @@ impl fmt::Display for ServeError {
             ServeError::Settings(message) => f.write_str(message),
             ServeError::Unfit(unfit) => unfit.fmt(f),
             ServeError::Listen(address, error) => write!(f, "cannot listen on {address}: {error}"),
-            ServeError::Shard(shard, message) => write!(f, "shard {shard} did not start: {message}"),
+            ServeError::Shard(shard, message) => {
+                write!(f, "shard {shard} did not start: {message}")
+            }
         }
     }
 }
@@ -89,9 +91,8 @@ where
     let descriptors = preflight::raise_descriptor_limit();
     preflight::grow_descriptor_table();
     let signals = Signals::block();
-    let (address, listeners) =
-        listener::bind(settings.listen, count, settings.ring.backlog)
-            .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    let (address, listeners) = listener::bind(settings.listen, count, settings.ring.backlog)
+        .map_err(|error| ServeError::Listen(settings.listen, error))?;
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let mut node = Node {
         settings,

@@ -50,8 +50,7 @@ impl Shard {
                 return Ok(());
             }
             let encoded = state.encode_event(namespace, None, name, args)?;
-            let broadcast =
-                Arc::new(Broadcast { namespace, target: target.clone(), encoded });
+            let broadcast = Arc::new(Broadcast { namespace, target: target.clone(), encoded });
             for to in shards.without(self.0.id).iter() {
                 state.mesh.post(to, Parcel::Broadcast(Arc::clone(&broadcast)), &self.0.metrics);
             }

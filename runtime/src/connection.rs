@@ -118,7 +118,9 @@ pub(crate) enum Stage {
     /// The write side is shut down; waits for the peer to close, or for the deadline.
     Lingering,
     /// On its way to another shard once the kernel is done with it.
-    Moving { to: u8 },
+    Moving {
+        to: u8,
+    },
     /// Shut down both ways; waits for the kernel to be done with it.
     Closed,
 }

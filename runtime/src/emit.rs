@@ -295,7 +295,9 @@ impl std::fmt::Display for JoinError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             JoinError::Gone => "the socket is no longer connected",
-            JoinError::TooManyRooms => "the socket is in too many rooms (limit rooms_per_socket_max)",
+            JoinError::TooManyRooms => {
+                "the socket is in too many rooms (limit rooms_per_socket_max)"
+            }
             JoinError::Name => "the room's name is reserved",
         })
     }

@@ -17,7 +17,9 @@ enum Next {
 impl Shard {
     /// Bytes of a WebSocket. They are the shard's until this returns, and are unmasked where they lie.
     pub(crate) fn websocket_bytes(&self, key: ConnectionKey, bytes: &mut [u8]) {
-        let Some((mut decoder, session)) = self.with(|state| state.lend_decoder(key)) else { return };
+        let Some((mut decoder, session)) = self.with(|state| state.lend_decoder(key)) else {
+            return;
+        };
         let mut at = 0;
         while at < bytes.len() {
             let (consumed, event) = decoder.decode(&mut bytes[at..]);
@@ -75,8 +77,8 @@ impl Shard {
             self.with(|state| state.engine(session, |it, _, fx| it.bad_packet(key, fx)));
             return Next::Stop;
         };
-        let received =
-            self.with(|state| state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx)));
+        let received = self
+            .with(|state| state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx)));
         match received {
             Some(Received::Message) => self.message(session, &packet.data),
             Some(Received::Nothing | Received::Upgraded) => {}

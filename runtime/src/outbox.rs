@@ -212,9 +212,8 @@ mod tests {
             Send::One(bytes) => all.extend_from_slice(bytes),
             Send::Many(header) => {
                 // SAFETY: the flight is borrowed by `send`, so its vectors and pieces are alive.
-                let vectors = unsafe {
-                    std::slice::from_raw_parts((*header).msg_iov, (*header).msg_iovlen)
-                };
+                let vectors =
+                    unsafe { std::slice::from_raw_parts((*header).msg_iov, (*header).msg_iovlen) };
                 for vector in vectors {
                     // SAFETY: as above.
                     all.extend_from_slice(unsafe {

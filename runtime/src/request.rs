@@ -402,7 +402,8 @@ impl Shard {
 
     /// The packets of a polling POST.
     fn packets(&self, key: ConnectionKey, session: SessionKey, form: BodyForm, body: &[u8]) {
-        let Some(revision) = self.with(|state| Some(state.sessions.get(session)?.engine.revision()))
+        let Some(revision) =
+            self.with(|state| Some(state.sessions.get(session)?.engine.revision()))
         else {
             return self.with(|state| state.respond(key, &engine::Response::ok()));
         };
@@ -413,8 +414,9 @@ impl Shard {
                 self.with(|state| state.engine(session, |it, _, fx| it.bad_packet(key, fx)));
                 break;
             };
-            let received = self
-                .with(|state| state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx)));
+            let received = self.with(|state| {
+                state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx))
+            });
             match received {
                 Some(Received::Message) => self.message(session, &packet.data),
                 Some(Received::Nothing | Received::Upgraded) => {}
@@ -465,9 +467,7 @@ impl State {
         }
         self.set_deadline(key, None);
         if expects_continue && let Some(connection) = self.connections.get_mut(key) {
-            connection
-                .outbox
-                .write(|out| out.extend_from_slice(yamabiko_protocol::http::CONTINUE));
+            connection.outbox.write(|out| out.extend_from_slice(yamabiko_protocol::http::CONTINUE));
             self.mark_dirty(key);
         }
     }

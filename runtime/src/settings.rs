@@ -147,8 +147,7 @@ impl Default for RingSettings {
 impl Settings {
     /// The part that Engine.IO sessions share.
     pub(crate) fn engine(&self) -> engine::Settings {
-        let transports =
-            engine::Transports { polling: self.polling, websocket: self.websocket };
+        let transports = engine::Transports { polling: self.polling, websocket: self.websocket };
         engine::Settings {
             ping_interval_ms: self.ping_interval.as_millis() as u64,
             ping_timeout_ms: self.ping_timeout.as_millis() as u64,

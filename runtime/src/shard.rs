@@ -195,8 +195,10 @@ impl Shard {
         {
             let mut state = shard.0.state.borrow_mut();
             state.rooms = Rooms::new(id, names.len(), directory);
-            state.namespaces =
-                names.iter().map(|name| Namespace { name: Rc::from(&**name), next_ack: 0 }).collect();
+            state.namespaces = names
+                .iter()
+                .map(|name| Namespace { name: Rc::from(&**name), next_ack: 0 })
+                .collect();
             state.listen();
         }
         let set = shard.0.application.set(application);
@@ -299,7 +301,9 @@ impl Shard {
         match parcel {
             Parcel::Connection(moved) => self.take_in(moved),
             Parcel::Broadcast(broadcast) => self.with(|state| state.deliver(&broadcast)),
-            Parcel::Disconnect { namespace, id, close } => self.disconnect_by_id(namespace, &id, close),
+            Parcel::Disconnect { namespace, id, close } => {
+                self.disconnect_by_id(namespace, &id, close)
+            }
             Parcel::Drain => self.drain(),
         }
     }

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use yamabiko_protocol::engine::{Data, Revision, SessionId};
-use yamabiko_protocol::socket::{Args, Complete, DecodeError, Packet, PacketType, encode, split_query};
+use yamabiko_protocol::socket::{
+    Args, Complete, DecodeError, Packet, PacketType, encode, split_query,
+};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::room::Membership;
@@ -189,7 +191,8 @@ impl Shard {
             if state.socket_in(session, name).is_some() {
                 return Err(Violation::JoinedAlready);
             }
-            if state.sessions[session].sockets.len() >= state.settings.limits.namespaces_per_client_max
+            if state.sessions[session].sockets.len()
+                >= state.settings.limits.namespaces_per_client_max
             {
                 return Err(Violation::TooManyNamespaces);
             }
@@ -226,9 +229,9 @@ impl Shard {
             // for a socket that has left meanwhile.
             let _ = match &event {
                 EarlyEvent::Text(text) => self.text(session, text),
-                EarlyEvent::Binary(complete) => self
-                    .packet(session, &complete.packet(), complete.attachments())
-                    .map(|_| ()),
+                EarlyEvent::Binary(complete) => {
+                    self.packet(session, &complete.packet(), complete.attachments()).map(|_| ())
+                }
             };
         }
     }
@@ -292,9 +295,8 @@ impl State {
     /// The socket with which a session has joined, or asked to join, the namespace of that name.
     fn socket_in(&self, session: SessionKey, name: &str) -> Option<SocketKey> {
         let sockets = &self.sessions.get(session)?.sockets;
-        let is_named = |namespace: NamespaceId| {
-            &*self.namespaces[usize::from(namespace.0)].name == name
-        };
+        let is_named =
+            |namespace: NamespaceId| &*self.namespaces[usize::from(namespace.0)].name == name;
         sockets.iter().find(|(namespace, _)| is_named(*namespace)).map(|(_, socket)| *socket)
     }
 

@@ -17,7 +17,11 @@ pub(crate) const STEPS: &[Step] = &[
     Step { name: "clippy", what: "clippy has no warning", run: clippy },
     Step { name: "build", what: "the server and its examples, optimised", run: build },
     Step { name: "rust", what: "the tests of all crates", run: rust },
-    Step { name: "fuzz", what: "each decoder against its corpus and new input, for a bounded time", run: fuzz },
+    Step {
+        name: "fuzz",
+        what: "each decoder against its corpus and new input, for a bounded time",
+        run: fuzz,
+    },
     Step { name: "interop", what: "official clients against 1 and 4 shards", run: interop },
     Step { name: "browser", what: "the demo in headless Chromium", run: browser },
 ];
@@ -91,7 +95,8 @@ fn root() -> PathBuf {
 
 /// A program of the `ci` profile.
 fn built(name: &str) -> Result<PathBuf, String> {
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     let path = root().join(target).join("ci").join(name);
     match path.exists() {
         true => Ok(path),
