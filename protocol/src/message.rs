@@ -7,6 +7,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::engine::packet::BinaryForm;
+
 /// One outgoing Engine.IO message packet. Clones share their bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Message {
@@ -28,7 +30,7 @@ impl TextMessage {
     /// Frames `data` (without the leading `4`).
     pub fn new(data: &str) -> Self {
         let mut frame = BytesMut::with_capacity(11 + data.len());
-        let header_len = put_text_header(&mut frame, 1 + data.len());
+        let header_len = put_header(&mut frame, TEXT, 1 + data.len());
         frame.put_u8(b'4');
         frame.put_slice(data.as_bytes());
         Self { frame: frame.freeze(), header_len }
@@ -41,14 +43,27 @@ impl TextMessage {
 
     /// The Engine.IO packet, `4<data>`, as a polling payload holds it.
     pub fn packet(&self) -> &str {
-        let packet = &self.frame[usize::from(self.header_len)..];
-        std::str::from_utf8(packet).expect("made from a str in `new`")
+        std::str::from_utf8(self.packet_bytes()).expect("made from a str in `new`")
+    }
+
+    /// The same as bytes, which costs no check. Always UTF-8.
+    pub fn packet_bytes(&self) -> &[u8] {
+        &self.frame[usize::from(self.header_len)..]
     }
 }
 
-/// Writes the header of an unmasked text frame with `len` bytes of payload; returns the header's length.
-fn put_text_header(out: &mut impl BufMut, len: usize) -> u8 {
-    out.put_u8(0x81);
+/// First byte of a whole text message in one frame: final, no extension, opcode 1.
+const TEXT: u8 = 0x81;
+
+/// The same for a binary message: opcode 2.
+const BINARY: u8 = 0x82;
+
+/// Longest header of an unmasked frame.
+const HEADER_BYTES_MAX: usize = 10;
+
+/// Writes the header of an unmasked frame with `len` bytes of payload; returns the header's length.
+fn put_header(out: &mut impl BufMut, first: u8, len: usize) -> u8 {
+    out.put_u8(first);
     match len {
         0..=125 => {
             out.put_u8(len as u8);
@@ -75,6 +90,34 @@ impl Message {
             Message::Binary(bytes) => bytes.len(),
         }
     }
+
+    /// The whole WebSocket frame for a client that takes binary in `form`. Text is shared; a binary
+    /// message is copied once, so a sender to many keeps the frame of each form it meets.
+    pub fn frame(&self, form: BinaryForm) -> Bytes {
+        match self {
+            Message::Text(text) => text.frame.clone(),
+            Message::Binary(data) => {
+                let len = HEADER_BYTES_MAX + form.encoded_len(data.len());
+                let mut out = Vec::with_capacity(len);
+                put_binary(data, form, &mut out);
+                out.into()
+            }
+        }
+    }
+
+    /// Appends the whole WebSocket frame for a client that takes binary in `form`.
+    pub fn write_frame(&self, form: BinaryForm, out: &mut Vec<u8>) {
+        match self {
+            Message::Text(text) => out.extend_from_slice(&text.frame),
+            Message::Binary(data) => put_binary(data, form, out),
+        }
+    }
+}
+
+fn put_binary(data: &[u8], form: BinaryForm, out: &mut Vec<u8>) {
+    let first = if form.is_text() { TEXT } else { BINARY };
+    put_header(out, first, form.encoded_len(data.len()));
+    form.encode(data, out);
 }
 
 #[cfg(test)]
@@ -89,7 +132,34 @@ mod tests {
             assert_eq!(message.packet(), format!("4{data}"));
             assert_eq!(message.frame()[0], 0x81);
             let header = message.frame().len() - message.packet().len();
-            assert_eq!(header, if len < 125 { 2 } else if len < 65_535 { 4 } else { 10 });
+            assert_eq!(
+                header,
+                if len < 125 {
+                    2
+                } else if len < 65_535 {
+                    4
+                } else {
+                    10
+                }
+            );
         }
+    }
+
+    #[test]
+    fn a_binary_message_is_a_frame_by_form() {
+        let message = Message::Binary(Bytes::from_static(&[1, 2, 3]));
+        for (form, frame) in [
+            (BinaryForm::Plain, &b"\x82\x03\x01\x02\x03"[..]),
+            (BinaryForm::Typed, b"\x82\x04\x04\x01\x02\x03"),
+            (BinaryForm::Base64, b"\x81\x05bAQID"),
+            (BinaryForm::TypedBase64, b"\x81\x06b4AQID"),
+        ] {
+            assert_eq!(message.frame(form), frame);
+            let mut out = vec![0xaa];
+            message.write_frame(form, &mut out);
+            assert_eq!(&out[1..], frame);
+        }
+        let text = Message::Text(TextMessage::new("a"));
+        assert_eq!(text.frame(BinaryForm::Typed), &b"\x81\x024a"[..]);
     }
 }
