@@ -15,6 +15,7 @@
 //! | [`path`] | which request targets are the server's |
 //! | [`mod@verify`], [`rejection`] | whether a request may start or join a session, and if not, why |
 //! | [`settings`] | the options of a server that its sessions share |
+//! | [`session`] | the state machine of one session |
 //!
 //! What is deliberately absent: sockets, timers, HTTP headers and cookies, WebSocket framing,
 //! compression, and the table of sessions.
@@ -31,6 +32,7 @@ pub mod payload_v3;
 pub mod rejection;
 pub mod response;
 pub mod revision;
+pub mod session;
 pub mod settings;
 pub mod transport;
 pub mod verify;
@@ -43,6 +45,7 @@ pub use payload::{Body, BodyForm, Payload, PayloadError, PayloadForm};
 pub use rejection::{Context, Rejection};
 pub use response::Response;
 pub use revision::Revision;
+pub use session::{Close, CloseReason, Effect, Hangup, Received, Route, Session};
 pub use settings::Settings;
 pub use transport::{Transport, Transports};
 pub use verify::{Existing, Handshake, Opening, Request, SessionFacts, Verdict, verify};
