@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use yamabiko_protocol::engine::Response;
-use yamabiko_protocol::http::{BodyLength, Head, HeadParser, Method, Status, is_field};
+use yamabiko_protocol::http::{BodyLength, Head, HeadParser, Method, is_field, reason};
 
 use crate::application::HttpReply;
 use crate::connection::{ConnectionKey, Http, Phase};
@@ -177,7 +177,7 @@ impl State {
         let has_body = status >= 200 && status != 204 && status != 304;
         let connection = &mut self.connections[key];
         connection.outbox.write(|out| {
-            let _ = write!(out, "HTTP/1.1 {status} {}\r\n", Status::new(status).reason());
+            let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
             fields(out);
             out.extend_from_slice(&extra);
             if has_body || status == 204 {

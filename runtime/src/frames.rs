@@ -1,7 +1,7 @@
 //! The way of WebSocket bytes: frames to Engine.IO packets to messages.
 
 use yamabiko_protocol::engine::{Packet, Received};
-use yamabiko_protocol::websocket::{Decoder, Event, OpCode};
+use yamabiko_protocol::websocket::{self, Decoder, Event};
 
 use crate::connection::{ConnectionKey, Role};
 use crate::session::SessionKey;
@@ -59,13 +59,13 @@ impl Shard {
                 Packet::from_binary(revision, bytes)
             }
             Event::Ping(payload) => {
-                self.with(|state| state.write_frame(key, OpCode::Pong, payload));
+                self.with(|state| state.write_frame(key, websocket::PONG, payload));
                 return Next::Frame;
             }
             Event::Pong(_) => return Next::Frame,
             Event::Close(_) => {
                 self.with(|state| {
-                    state.write_frame(key, OpCode::Close, &[]);
+                    state.write_frame(key, websocket::CLOSE, &[]);
                     state.engine(session, |it, _, fx| it.connection_lost(key, fx));
                     state.finish(key);
                 });
@@ -110,7 +110,8 @@ impl State {
         }
     }
 
-    fn return_decoder(&mut self, key: ConnectionKey, decoder: Decoder) {
+    fn return_decoder(&mut self, key: ConnectionKey, mut decoder: Decoder) {
+        decoder.forget_delivered();
         if let Some(connection) = self.connections.get_mut(key)
             && let Role::WebSocket(websocket) = &mut connection.role
         {

@@ -8,7 +8,7 @@ use yamabiko_protocol::engine::payload::{Body, BodyForm};
 use yamabiko_protocol::engine::verify::{Existing, Verdict, verify};
 use yamabiko_protocol::engine::{self, Received, Rejection, SessionId};
 use yamabiko_protocol::http::{BodyDecoder, BodyLength, Head, Method};
-use yamabiko_protocol::websocket::{self, OpCode};
+use yamabiko_protocol::websocket;
 
 use crate::application::HttpRequest;
 use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Purpose, Role, WebSocket};
@@ -126,7 +126,7 @@ impl Shard {
             Err(error) => {
                 tracing::debug!(%error, "an HTTP request was refused");
                 self.0.metrics.http_errors.add(1);
-                self.with(|state| state.refuse_request(key, error.status().code()));
+                self.with(|state| state.refuse_request(key, error.status()));
                 (bytes.len(), Next::Wait)
             }
         }
@@ -156,7 +156,7 @@ impl Shard {
             Err(error) => {
                 tracing::debug!(%error, "an HTTP body was refused");
                 self.0.metrics.http_errors.add(1);
-                self.with(|state| state.refuse_body(key, &body.purpose, error.status().code()));
+                self.with(|state| state.refuse_body(key, &body.purpose, error.status()));
                 (bytes.len(), Next::Wait)
             }
         }
@@ -204,7 +204,7 @@ impl Shard {
             }
             Err(error) => {
                 state.metrics.http_errors.add(1);
-                state.refuse_request(key, error.status().code());
+                state.refuse_request(key, error.status());
             }
         });
     }
@@ -224,10 +224,8 @@ impl Shard {
 
     /// A request under the Engine.IO path.
     fn engine_request(&self, key: ConnectionKey, head: &Head<'_>) -> Routed {
-        let query = head.query();
-        let get = |name| query.get_unique(name);
-        let (transport, eio, sid) = (get("transport"), get("EIO"), get("sid"));
-        let (b64, j) = (get("b64"), get("j"));
+        let [transport, eio, sid, b64, j] =
+            head.query().unique(["transport", "EIO", "sid", "b64", "j"]);
         if let Some(shard) = sid.as_deref().and_then(|sid| self.owner_elsewhere(sid)) {
             return Routed::Elsewhere(shard);
         }
@@ -371,13 +369,13 @@ impl Shard {
                     if accepted == Some(true) {
                         state.become_websocket(key, session);
                     } else {
-                        state.write_frame(key, OpCode::Close, &[]);
+                        state.write_frame(key, websocket::CLOSE, &[]);
                         state.finish(key);
                     }
                     None
                 }
                 None => {
-                    state.write_frame(key, OpCode::Close, &[]);
+                    state.write_frame(key, websocket::CLOSE, &[]);
                     state.finish(key);
                     None
                 }

@@ -109,7 +109,7 @@ impl State {
     fn carry_out(&mut self, key: SessionKey, effect: Effect<ConnectionKey>) {
         match effect {
             Effect::Message { to, message, form } => self.write_message(to, &message, form),
-            Effect::Packet { to, text } => self.write_frame(to, OpCode::Text, text.as_bytes()),
+            Effect::Packet { to, text } => self.write_frame(to, websocket::TEXT, text.as_bytes()),
             Effect::Respond { to, response } => self.respond(to, &response),
             Effect::Hangup { connection, how } => self.hang_up(connection, how),
             Effect::Closed { reason } => {
@@ -129,7 +129,7 @@ impl State {
             Hangup::WebSocket => Vec::new(),
             Hangup::WebSocketStatus(status) => status.to_be_bytes().to_vec(),
         };
-        self.write_frame(connection, OpCode::Close, &payload);
+        self.write_frame(connection, websocket::CLOSE, &payload);
         self.finish(connection);
     }
 
@@ -154,7 +154,7 @@ impl State {
             Some(Route::WebSocket { to, .. }) => {
                 if let Some(connection) = self.connections.get_mut(to) {
                     connection.outbox.write(|out| {
-                        websocket::put_header(out, OpCode::Text, 1 + text.len());
+                        websocket::put_header(out, websocket::TEXT, 1 + text.len());
                         out.push(b'4');
                         out.extend_from_slice(text);
                     });
@@ -178,7 +178,7 @@ impl State {
             }
             Message::Binary(bytes) => {
                 connection.outbox.write(|out| {
-                    websocket::put_header(out, OpCode::Binary, form.encoded_len(bytes.len()));
+                    websocket::put_header(out, websocket::BINARY, form.encoded_len(bytes.len()));
                     out.extend_from_slice(form.prefix());
                 });
                 connection.outbox.push(bytes.clone());

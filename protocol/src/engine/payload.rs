@@ -2,7 +2,7 @@
 //!
 //! Revision 4 joins packets by U+001E and writes binary as `b` and base64
 //! (<https://socket.io/docs/v4/engine-io-protocol/#http-long-polling-1>); the forms of revision 3
-//! are in [`payload_v3`](super::payload_v3). Decoding is an iterator that borrows from the body,
+//! are in [`payload_v3`]. Decoding is an iterator that borrows from the body,
 //! yields packets up to the first bad one, then its error, then nothing: the packets before a bad one
 //! count, as in the reference. It is linear in the body whatever the body says.
 

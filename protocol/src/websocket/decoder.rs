@@ -125,7 +125,8 @@ impl Decoder {
         self.partial.as_ref().map_or(0, |it| it.message.capacity() + it.control.capacity())
     }
 
-    fn forget_delivered(&mut self) {
+    /// Lets go of the message that was lent last; done by the next [`Self::decode`] anyway.
+    pub fn forget_delivered(&mut self) {
         if let Some(partial) = &mut self.partial {
             if partial.is_message_done {
                 partial.message = Vec::new();

@@ -9,7 +9,6 @@ use crate::engine::revision::Revision;
 
 /// What came of a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[must_use]
 pub enum Received {
     /// It is a message: its data is the application's, now.
     Message,
@@ -33,6 +32,7 @@ impl<C: Copy + Eq> Session<C> {
     /// A packet has arrived: on the session's WebSocket, on one that wants to take over, or in the
     /// body of the POST that [`post_begin`](Self::post_begin) admitted.
     #[inline]
+    #[must_use]
     pub fn receive(
         &mut self,
         from: C,
