@@ -10,8 +10,11 @@ use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::http::Head;
 use yamabiko_protocol::socket::Event;
+
+pub use crate::session::SessionKey;
 
 slotmap::new_key_type! {
     /// Names one Socket.IO socket (a client in one namespace) on its shard. A key is `Copy`; that of a
@@ -123,4 +126,22 @@ pub trait Application {
     /// A request to the Engine.IO path for a file (`/socket.io/socket.io.js`), or any other request.
     /// `None` means not found, for files under the Engine.IO path: not a file.
     fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply>;
+
+    /// An application that wants Engine.IO's messages themselves, with no Socket.IO in between, returns
+    /// who takes them; then nothing above but `request` is called. Asked once.
+    fn engine(&self) -> Option<Rc<dyn EngineApplication>> {
+        None
+    }
+}
+
+/// An application of Engine.IO alone.
+pub trait EngineApplication {
+    /// A session has begun.
+    fn open(&self, session: SessionKey);
+
+    /// A message has come. Answer with [`Shard::send_engine`](crate::Shard::send_engine).
+    fn message(&self, session: SessionKey, data: &Data<'_>);
+
+    /// The session is over.
+    fn close(&self, session: SessionKey, reason: DisconnectReason);
 }

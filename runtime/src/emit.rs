@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
-use yamabiko_protocol::engine::{Revision, SessionId};
+use yamabiko_protocol::engine::Revision;
 use yamabiko_protocol::socket::encode;
 
-use crate::application::{NamespaceId, SocketKey, SocketState};
+use crate::application::{SocketKey, SocketState};
 use crate::packet::{EmitError, Gone};
 use crate::room::Rooms;
 use crate::session::SessionKey;
@@ -399,13 +399,6 @@ impl Shard {
         }
         self.nudge();
         Ok(())
-    }
-
-    /// The same for a socket known by its id, on behalf of another shard.
-    pub(crate) fn disconnect_by_id(&self, namespace: NamespaceId, id: &SessionId, close: bool) {
-        if let Some(socket) = self.with(|state| state.socket_ids.get(&(namespace, *id)).copied()) {
-            let _ = self.disconnect(socket, close);
-        }
     }
 
     /// What was attached to the socket when it was accepted.

@@ -49,7 +49,8 @@ mod socket;
 mod wheel;
 
 pub use application::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, SocketKey, SocketState,
+    Application, DisconnectReason, EngineApplication, HttpReply, HttpRequest, NamespaceId,
+    SessionKey, SocketKey, SocketState,
 };
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;

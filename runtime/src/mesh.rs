@@ -10,9 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use flume::{Receiver, Sender, TrySendError};
-use yamabiko_protocol::engine::SessionId;
 
-use crate::application::NamespaceId;
 use crate::broadcast::Broadcast;
 use crate::metrics::ShardMetrics;
 use crate::ring::Doorbell;
@@ -29,8 +27,6 @@ pub(crate) enum Parcel {
     Connection(MovedConnection),
     /// A broadcast for the receiver's members.
     Broadcast(Arc<Broadcast>),
-    /// Disconnect one socket, by its id.
-    Disconnect { namespace: NamespaceId, id: SessionId, close: bool },
     /// The node shuts down: stop accepting, close every transport.
     Drain,
 }

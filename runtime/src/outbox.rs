@@ -57,10 +57,6 @@ impl Outbox {
         self.waiting.is_empty() && self.flight.is_none()
     }
 
-    pub(crate) fn has_waiting(&self) -> bool {
-        !self.waiting.is_empty()
-    }
-
     pub(crate) fn in_flight(&self) -> bool {
         self.flight.is_some()
     }

@@ -6,7 +6,7 @@ use std::io;
 use io_uring::{IoUring, Probe, opcode};
 
 /// The oldest kernel with everything the loop needs: `DEFER_TASKRUN` came with Linux 6.1.
-pub const KERNEL_MIN: (u32, u32) = (6, 1);
+pub(crate) const KERNEL_MIN: (u32, u32) = (6, 1);
 
 /// Descriptors the table is grown to at start, at most.
 const TABLE_GROWN_TO: u64 = 262_144;
@@ -59,7 +59,7 @@ impl fmt::Display for Unfit {
 impl std::error::Error for Unfit {}
 
 /// Checks kernel, io_uring and locked memory for `shards` shards.
-pub fn check(shards: usize) -> Result<(), Unfit> {
+pub(crate) fn check(shards: usize) -> Result<(), Unfit> {
     let release = kernel_release();
     if parse_release(&release).is_some_and(|version| version < KERNEL_MIN) {
         return Err(Unfit::OldKernel(release));
@@ -99,7 +99,7 @@ fn check_locked_memory(shards: usize) -> Result<(), Unfit> {
 }
 
 /// Raises the limit on descriptors to the hard limit; returns what holds now.
-pub fn raise_descriptor_limit() -> u64 {
+pub(crate) fn raise_descriptor_limit() -> u64 {
     let (soft, hard) = limit(libc::RLIMIT_NOFILE);
     if soft < hard {
         let wanted = libc::rlimit { rlim_cur: hard, rlim_max: hard };
@@ -114,7 +114,7 @@ pub fn raise_descriptor_limit() -> u64 {
 
 /// Grows the process's descriptor table once, while it is quiet. Growing it later, at 256, 512, 1024, …
 /// descriptors, stops a threaded process for 10 to 30 ms each time.
-pub fn grow_descriptor_table() {
+pub(crate) fn grow_descriptor_table() {
     let highest = limit(libc::RLIMIT_NOFILE).0.min(TABLE_GROWN_TO).saturating_sub(1);
     // SAFETY: duplicates standard error to a free high number, which is closed at once.
     #[allow(unsafe_code)]

@@ -245,7 +245,11 @@ impl Shard {
         let (session, verdict) = self.with(|state| {
             state.add_cors(key, head);
             let session = state.session_named(sid.as_deref());
-            let facts = session.and_then(|session| state.sessions[session].engine.facts());
+            // What was due before this request came is done before it, however coarse our timer.
+            if let Some(session) = session {
+                state.engine(session, |it, now, fx| it.timeout(now, fx));
+            }
+            let facts = session.and_then(|it| state.sessions.get(it)?.engine.facts());
             (session, verify(&request, state.engine_settings.transports, |_| facts))
         });
         let verdict = verdict.and_then(|verdict| match verdict {

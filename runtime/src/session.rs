@@ -19,7 +19,7 @@ use crate::shard::{Errand, Shard, State, Timer, unix_ms};
 
 slotmap::new_key_type! {
     /// Names one session on its shard.
-    pub(crate) struct SessionKey;
+    pub struct SessionKey;
 }
 
 /// Bytes that may wait for a client before its volatile packets are dropped.
@@ -59,7 +59,9 @@ impl State {
         let mut fx = std::mem::take(&mut self.effects);
         let settings = self.engine_settings.clone();
         let engine = Session::open(id, connection, opening, settings, self.now_ms, &mut fx);
+        // Who speaks Engine.IO alone joins no namespace, and has all the time it wants.
         let connect_timeout_ms = self.settings.connect_timeout.as_millis() as u64;
+        let connect_deadline_ms = (!self.is_engine_only).then(|| self.now_ms + connect_timeout_ms);
         let key = self.sessions.insert(SessionEntry {
             engine,
             id,
@@ -68,7 +70,7 @@ impl State {
             address,
             head,
             issued_ms: unix_ms(),
-            connect_deadline_ms: Some(self.now_ms + connect_timeout_ms),
+            connect_deadline_ms,
             ending: None,
             filed_ms: u64::MAX,
             chatty: false,
@@ -300,6 +302,9 @@ impl Shard {
 
     /// Begins a session's Socket.IO side.
     pub(crate) fn session_opened(&self, key: SessionKey) {
+        if let Some(engine) = self.engine_application() {
+            return self.guarded(None, || engine.open(key));
+        }
         let revision = self.with(|state| Some(state.sessions.get(key)?.engine.revision()));
         if revision == Some(Revision::V3) {
             self.join_main_namespace(key);
@@ -315,6 +320,16 @@ impl Shard {
         });
     }
 
+    /// Sends a message to a session of an application that speaks Engine.IO alone.
+    pub fn send_engine(&self, session: SessionKey, message: Message) {
+        self.with(|state| {
+            if state.has_room(session, message.weight()) {
+                state.send_message(session, message);
+            }
+        });
+        self.nudge();
+    }
+
     /// A session is over: tells its sockets and forgets it.
     pub(crate) fn bury(&self, key: SessionKey) {
         let Some((sockets, reason)) = self.with(|state| {
@@ -324,6 +339,9 @@ impl Shard {
         }) else {
             return;
         };
+        if let Some(engine) = self.engine_application() {
+            self.guarded(None, || engine.close(key, reason));
+        }
         for (_, socket) in sockets {
             self.leave_namespace(socket, reason);
         }

@@ -19,7 +19,7 @@ use slotmap::SlotMap;
 use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
 use yamabiko_protocol::limits::WebSocketLimits;
 
-use crate::application::{Application, NamespaceId, SocketKey};
+use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::identity::Identities;
 use crate::interest::Directory;
@@ -59,6 +59,7 @@ pub(crate) struct Inner {
     pub(crate) metrics: Arc<ShardMetrics>,
     pub(crate) state: RefCell<State>,
     application: OnceCell<Rc<dyn Application>>,
+    engine_application: OnceCell<Rc<dyn EngineApplication>>,
     doorbell: Doorbell,
     completions: RefCell<Vec<Completion>>,
     started: Instant,
@@ -111,6 +112,8 @@ pub(crate) struct State {
     pub(crate) header_timeout_ms: u64,
     pub(crate) finish_timeout_ms: u64,
     pub(crate) draining: bool,
+    /// The application speaks Engine.IO alone.
+    pub(crate) is_engine_only: bool,
     drain_deadline_ms: u64,
     listener: OwnedFd,
     accepting: bool,
@@ -174,6 +177,7 @@ impl Shard {
             header_timeout_ms: settings.limits.header_timeout.as_millis() as u64,
             finish_timeout_ms: settings.limits.header_timeout.as_millis() as u64,
             draining: false,
+            is_engine_only: false,
             drain_deadline_ms: u64::MAX,
             listener,
             accepting: false,
@@ -185,6 +189,7 @@ impl Shard {
             metrics,
             state: RefCell::new(state),
             application: OnceCell::new(),
+            engine_application: OnceCell::new(),
             doorbell,
             completions: RefCell::default(),
             started: Instant::now(),
@@ -192,8 +197,12 @@ impl Shard {
         }));
         let application = factory(shard.clone());
         let names = application.namespaces();
+        if let Some(engine) = application.engine() {
+            let _ = shard.0.engine_application.set(engine);
+        }
         {
             let mut state = shard.0.state.borrow_mut();
+            state.is_engine_only = shard.0.engine_application.get().is_some();
             state.rooms = Rooms::new(id, names.len(), directory);
             state.namespaces = names
                 .iter()
@@ -228,6 +237,10 @@ impl Shard {
 
     pub(crate) fn application(&self) -> &Rc<dyn Application> {
         self.0.application.get().expect("set before the first turn")
+    }
+
+    pub(crate) fn engine_application(&self) -> Option<&Rc<dyn EngineApplication>> {
+        self.0.engine_application.get()
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -301,9 +314,6 @@ impl Shard {
         match parcel {
             Parcel::Connection(moved) => self.take_in(moved),
             Parcel::Broadcast(broadcast) => self.with(|state| state.deliver(&broadcast)),
-            Parcel::Disconnect { namespace, id, close } => {
-                self.disconnect_by_id(namespace, &id, close)
-            }
             Parcel::Drain => self.drain(),
         }
     }

@@ -66,7 +66,7 @@ pub enum AckError {
 /// Why a client's packet ends its connection.
 #[derive(Debug)]
 enum Violation {
-    Decode(DecodeError),
+    Decode(#[expect(dead_code, reason = "read by Debug, for the log")] DecodeError),
     /// A packet for a namespace that the client has not joined.
     NotJoined,
     /// A second CONNECT for a namespace.
@@ -82,6 +82,9 @@ enum Violation {
 impl Shard {
     /// A message of the client, text or binary.
     pub(crate) fn message(&self, session: SessionKey, data: &Data<'_>) {
+        if let Some(engine) = self.engine_application() {
+            return self.guarded(None, || engine.message(session, data));
+        }
         let handled = match data {
             Data::Text(text) => self.text(session, text),
             Data::Binary(bytes) => self.attachment(session, bytes),

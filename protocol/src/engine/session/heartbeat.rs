@@ -30,6 +30,9 @@ enum Wait {
     LastPoll,
 }
 
+/// How late a caller's timer may be without the client getting more time for it.
+const LATENESS_MS_MAX: u64 = 50;
+
 impl Timer {
     /// A heartbeat that starts now: at the handshake, at each pong (revision 4) or each ping of the
     /// client (revision 3).
@@ -71,7 +74,8 @@ impl<C: Copy + Eq> Session<C> {
     }
 
     /// Time has passed. Does what is due, and nothing if nothing is. A ping to a polling client
-    /// leaves at once if a poll is pending; its time runs from now either way.
+    /// leaves at once if a poll is pending; its time runs either way, from when the ping was due: a
+    /// caller whose timer is coarse does not add its own lateness to what the client is given.
     pub fn timeout(&mut self, now: u64, fx: &mut Vec<Effect<C>>) {
         if self.upgrade.as_ref().is_some_and(|upgrade| upgrade.deadline <= now) {
             self.drop_candidate(Hangup::WebSocket, fx);
@@ -81,7 +85,9 @@ impl<C: Copy + Eq> Session<C> {
         }
         match self.timer.wait {
             Wait::Ping => {
-                let at = now.saturating_add(self.settings.ping_timeout_ms);
+                // But a caller that was stopped for long must not blame the client for it.
+                let due = if now - self.timer.at < LATENESS_MS_MAX { self.timer.at } else { now };
+                let at = due.saturating_add(self.settings.ping_timeout_ms);
                 self.timer = Timer { at, wait: Wait::Pong { is_extended: false } };
                 if self.queue(Outgoing::Ping, fx) {
                     self.flush(fx);
