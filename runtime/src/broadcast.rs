@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
 use yamabiko_protocol::engine::SessionId;
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
-use crate::packet::{EmitError, Encoded};
+use crate::packet::{EmitArgs, EmitError, Encoded};
 use crate::room::RoomKey;
 use crate::shard::{Shard, State};
 
@@ -37,7 +36,7 @@ impl Shard {
     ///
     /// # Errors
     /// [`EmitError::Encode`] if the arguments cannot be put into JSON, or the name is reserved.
-    pub fn broadcast<T: Serialize + ?Sized>(
+    pub fn broadcast<T: EmitArgs + ?Sized>(
         &self,
         namespace: NamespaceId,
         target: &Target,

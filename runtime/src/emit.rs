@@ -8,12 +8,11 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
-use serde::Serialize;
 use yamabiko_protocol::engine::Revision;
 use yamabiko_protocol::socket::encode;
 
 use crate::application::{SocketKey, SocketState};
-use crate::packet::{EmitError, Gone};
+use crate::packet::{EmitArgs, EmitError, Gone};
 use crate::room::Rooms;
 use crate::session::SessionKey;
 use crate::shard::{Shard, State, Timer};
@@ -119,7 +118,7 @@ impl Shard {
     }
 
     /// Sends an event to one socket.
-    pub fn emit<T: Serialize + ?Sized>(
+    pub fn emit<T: EmitArgs + ?Sized>(
         &self,
         socket: SocketKey,
         name: &str,
@@ -140,7 +139,7 @@ impl Shard {
 
     /// Sends an event and calls `on_ack` once: with the client's answer, or when `timeout` has passed,
     /// or when the socket disconnects.
-    pub fn emit_with_ack<T: Serialize + ?Sized>(
+    pub fn emit_with_ack<T: EmitArgs + ?Sized>(
         &self,
         socket: SocketKey,
         name: &str,
@@ -185,7 +184,7 @@ impl Shard {
     }
 
     /// Answers an event that asked for an acknowledgement with `id`.
-    pub fn acknowledge<T: Serialize + ?Sized>(
+    pub fn acknowledge<T: EmitArgs + ?Sized>(
         &self,
         socket: SocketKey,
         id: u64,
@@ -195,7 +194,7 @@ impl Shard {
             let session = state.session_of(socket)?;
             let namespace = state.namespace_name(socket);
             state.send_written(session, |out, attachments| {
-                encode::ack(out, attachments, &namespace, id, args)
+                args.write_ack(out, attachments, &namespace, id)
             })?;
             state.metrics.events_out.add(1);
             Ok::<_, EmitError>(())
@@ -339,7 +338,7 @@ impl State {
         self.namespaces[usize::from(namespace.0)].name.clone()
     }
 
-    fn emit<T: Serialize + ?Sized>(
+    fn emit<T: EmitArgs + ?Sized>(
         &mut self,
         socket: SocketKey,
         session: SessionKey,
@@ -349,7 +348,7 @@ impl State {
     ) -> Result<(), EmitError> {
         let namespace = self.namespace_name(socket);
         self.send_written(session, |out, attachments| {
-            encode::event(out, attachments, &namespace, id, name, args)
+            args.write_event(out, attachments, &namespace, id, name)
         })?;
         self.metrics.events_out.add(1);
         Ok(())

@@ -57,7 +57,7 @@ pub use broadcast::Target;
 pub use emit::{EmitOptions, Handshake, JoinError};
 pub use interest::SHARDS_MAX;
 pub use metrics::{Counter, ShardMetrics};
-pub use packet::{EmitError, Gone};
+pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
 pub use preflight::Unfit;
 pub use settings::{Limits, RingSettings, Settings};
 pub use shard::Shard;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use serde::Serialize;
 use yamabiko_protocol::message::{Message, TextMessage};
-use yamabiko_protocol::socket::{EncodeError, encode};
+use yamabiko_protocol::socket::{Args, EncodeError, encode};
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::session::SessionKey;
@@ -61,6 +61,108 @@ impl From<EncodeError> for EmitError {
     }
 }
 
+/// What can be sent as the arguments of an event or an acknowledgement: anything that serde can write (a
+/// tuple is several arguments, `()` none, all else one), or [`RawArgs`] as they came.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be sent as arguments",
+    note = "derive `serde::Serialize` for it; several arguments are a tuple"
+)]
+pub trait EmitArgs {
+    /// Appends the event's packet to `out` and its attachments to theirs.
+    fn write_event(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: Option<u64>,
+        name: &str,
+    ) -> Result<(), EncodeError>;
+
+    /// The same for an acknowledgement.
+    fn write_ack(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: u64,
+    ) -> Result<(), EncodeError>;
+}
+
+impl<T: Serialize + ?Sized> EmitArgs for T {
+    fn write_event(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: Option<u64>,
+        name: &str,
+    ) -> Result<(), EncodeError> {
+        encode::event(out, attachments, namespace, id, name, self)
+    }
+
+    fn write_ack(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: u64,
+    ) -> Result<(), EncodeError> {
+        encode::ack(out, attachments, namespace, id, self)
+    }
+}
+
+/// All arguments of an event or acknowledgement as they came, to be passed on without being read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawArgs {
+    json: Box<str>,
+    attachments: Vec<Bytes>,
+}
+
+impl RawArgs {
+    /// The arguments as JSON text, separated by commas. An attachment stands there as its placeholder.
+    pub fn as_str(&self) -> &str {
+        &self.json
+    }
+
+    /// The attachments, in the order in which placeholders number them.
+    pub fn attachments(&self) -> &[Bytes] {
+        &self.attachments
+    }
+}
+
+impl From<&Args<'_>> for RawArgs {
+    fn from(args: &Args<'_>) -> Self {
+        Self { json: args.as_str().into(), attachments: args.attachments().to_vec() }
+    }
+}
+
+impl EmitArgs for RawArgs {
+    fn write_event(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: Option<u64>,
+        name: &str,
+    ) -> Result<(), EncodeError> {
+        encode::event_raw(out, namespace, id, name, &self.json, self.attachments.len())?;
+        attachments.extend_from_slice(&self.attachments);
+        Ok(())
+    }
+
+    fn write_ack(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        namespace: &str,
+        id: u64,
+    ) -> Result<(), EncodeError> {
+        encode::ack_raw(out, namespace, id, &self.json, self.attachments.len());
+        attachments.extend_from_slice(&self.attachments);
+        Ok(())
+    }
+}
+
 /// One packet, encoded: its text and what follows it. Clones share their bytes.
 #[derive(Debug, Clone)]
 pub(crate) struct Encoded {
@@ -89,7 +191,7 @@ impl Encoded {
 
 impl State {
     /// Encodes an event of a namespace.
-    pub(crate) fn encode_event<T: Serialize + ?Sized>(
+    pub(crate) fn encode_event<T: EmitArgs + ?Sized>(
         &mut self,
         namespace: NamespaceId,
         id: Option<u64>,
@@ -99,7 +201,7 @@ impl State {
         let mut attachments = Vec::new();
         self.scratch.clear();
         let namespace = &self.namespaces[usize::from(namespace.0)].name;
-        encode::event(&mut self.scratch, &mut attachments, namespace, id, name, args)?;
+        args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
         Ok(Encoded::new(&self.scratch, attachments))
     }
 
