@@ -313,6 +313,17 @@ mod tests {
     }
 
     #[test]
+    fn each_character_is_judged_alike_in_every_place() {
+        for character in (0..=0x2ff).filter_map(char::from_u32) {
+            for before in 0..17 {
+                let text = format!("\"{}{character}01234567\"", "x".repeat(before));
+                let plain = character >= ' ' && character != '"' && character != '\\';
+                assert_eq!(check(&text, 0).is_ok(), plain, "{text:?}");
+            }
+        }
+    }
+
+    #[test]
     fn depth_is_counted_not_recursed() {
         assert_eq!(check("[[1]]", 2), Ok(()));
         assert_eq!(check("[[[]]]", 2), Err(Fault::Depth));
