@@ -31,7 +31,7 @@ pub struct Args<'a> {
 pub struct ArgsError {
     /// Which argument, counted from 0.
     pub index: usize,
-    /// Why, in words for a log; positions in it count from the start of the packet's JSON.
+    /// Why, in words for a log: at most 256 bytes, of which some may be the peer's.
     pub reason: Box<str>,
 }
 
@@ -141,7 +141,11 @@ impl<'a> Args<'a> {
 
 impl ArgsError {
     fn new(index: usize, error: &serde_json::Error) -> Self {
-        Self { index, reason: error.to_string().into_boxed_str() }
+        // A string that does not fit is quoted whole, however long it is.
+        const REASON_BYTES_MAX: usize = 256;
+        let mut reason = error.to_string();
+        reason.truncate(reason.floor_char_boundary(REASON_BYTES_MAX));
+        Self { index, reason: reason.into_boxed_str() }
     }
 }
 

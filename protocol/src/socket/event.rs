@@ -6,6 +6,7 @@ use std::io::Write as _;
 use bytes::Bytes;
 
 use super::args::Args;
+use super::escape;
 use super::json;
 use super::number;
 use super::packet::{Packet, PacketType};
@@ -43,7 +44,7 @@ impl<'a> Packet<'a> {
         let start = json::skip_space(array.as_bytes(), 1);
         let name = array.get(start..json::skip_value(array.as_bytes(), start))?;
         let name = match name.strip_prefix('"') {
-            Some(rest) => json::unescape(rest.strip_suffix('"')?),
+            Some(rest) => escape::unescape(rest.strip_suffix('"')?),
             None => number_as_name(name)?,
         };
         Some(Event { name, args: Args::new(array, 1, attachments)?, id: self.id })

@@ -16,7 +16,7 @@
 //! | `serialize` | values into JavaScript's JSON and attachments |
 //! | `binary` | the type for binary data in arguments |
 //! | `placeholder` | where attachments belong |
-//! | `json`, `number` | JSON as text, numbers as JavaScript prints them |
+//! | `json`, `escape`, `number` | JSON as text, strings as JavaScript reads them, numbers as it prints them |
 //! | `ack` | acknowledgement ids |
 
 mod ack;
@@ -24,6 +24,7 @@ mod args;
 mod binary;
 mod decoder;
 pub mod encode;
+mod escape;
 mod event;
 mod json;
 mod number;

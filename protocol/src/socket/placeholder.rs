@@ -4,6 +4,7 @@
 //! `true`, whatever else it has and in whatever order. Unlike there, `num` must be the index of an
 //! attachment and may be used once (CVE-2022-2421). An attachment without placeholder is allowed.
 
+use super::escape;
 use super::json;
 
 /// One placeholder: it stands at `at..end` of the JSON, for attachment `num`.
@@ -74,9 +75,9 @@ impl<'a> Search<'a> {
                 None => break,
             }
             let (key, value) = self.member(depth)?;
-            if json::says(key, "_placeholder") {
+            if escape::says(key, "_placeholder") {
                 is_placeholder = value == "true";
-            } else if json::says(key, "num") {
+            } else if escape::says(key, "num") {
                 num = self.index(value);
             }
         }

@@ -17,6 +17,7 @@ use serde::de::{
 use serde_json::Error;
 
 use super::binary;
+use super::escape;
 use super::json;
 use super::placeholder::Placeholder;
 
@@ -78,7 +79,7 @@ impl<'a, 'p> Reader<'a, 'p> {
     fn take_string(&mut self) -> Result<Cow<'a, str>, Error> {
         let text = self.take()?;
         let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
-        inner.map(json::unescape).ok_or_else(unreadable)
+        inner.map(escape::unescape).ok_or_else(unreadable)
     }
 
     /// Goes past a placeholder if one is next; returns its attachment.
