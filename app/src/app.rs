@@ -9,7 +9,8 @@ use serde::Serialize;
 use yamabiko_protocol::http::Method;
 use yamabiko_protocol::socket::Event;
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, Shard, SocketKey, SocketState,
+    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, Shard, SocketKey,
+    SocketState,
 };
 
 use crate::handler::ErrorAnswer;
@@ -208,9 +209,11 @@ impl Application for Running {
         let route = self.app.routes.get(path)?;
         Some(match request.head.method() {
             Method::Get | Method::Head => route(request).0,
-            _ => Response::new(405, "text/plain; charset=utf-8", "Method Not Allowed")
-                .with_header("Allow", "GET, HEAD")
-                .0,
+            _ => {
+                Response::new(405, "text/plain; charset=utf-8", "Method Not Allowed")
+                    .with_header("Allow", "GET, HEAD")
+                    .0
+            }
         })
     }
 }

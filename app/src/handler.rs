@@ -14,7 +14,8 @@ use crate::{ArgsError, RawArgs};
 /// A handler's refusal: the client's acknowledgement, if it asked for one, is `{"error": message}`; in a
 /// guard it becomes the client's `connect_error`.
 ///
-/// Anything that is an error, and any string, turns into one by `?`.
+/// Strings, boxed errors and the errors of this crate turn into one by `?`; for others there is
+/// `map_err(Reject::of)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     message: String,
@@ -25,6 +26,11 @@ impl Reject {
     /// A refusal with a message for the client.
     pub fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), data: None }
+    }
+
+    /// A refusal with an error's text.
+    pub fn of(error: impl fmt::Display) -> Self {
+        Self::new(error.to_string())
     }
 
     /// Adds what the client's `connect_error` has as `data`. A value that cannot be JSON is left out.
@@ -61,11 +67,30 @@ impl From<String> for Reject {
     }
 }
 
-impl<E: std::error::Error> From<E> for Reject {
-    fn from(error: E) -> Self {
-        Self::new(error.to_string())
-    }
+// One for all errors would leave no room for strings, and strings are what guards mostly say.
+macro_rules! reject_from {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for Reject {
+            fn from(error: $error) -> Self {
+                Self::new(error.to_string())
+            }
+        })*
+    };
 }
+
+reject_from!(
+    ArgsError,
+    crate::AckFailure,
+    crate::EmitError,
+    crate::Gone,
+    crate::JoinError,
+    serde_json::Error,
+    std::io::Error,
+    std::fmt::Error,
+    std::num::ParseIntError,
+    std::num::ParseFloatError,
+    Box<dyn std::error::Error>,
+);
 
 /// What a handler returns: its acknowledgement. `M` tells the two kinds apart and is found by inference.
 #[diagnostic::on_unimplemented(

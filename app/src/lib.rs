@@ -1,1 +1,74 @@
-//! What people write their app against.
+//! A Socket.IO server that scales out by design: write handlers, get every core.
+//!
+//! ```no_run
+//! use yamabiko::{App, Config, Namespace, Reject, Socket, serve};
+//!
+//! fn chat() -> Namespace {
+//!     Namespace::new()
+//!         .on_connect(async |socket: Socket| {
+//!             socket.join("lobby").ok();
+//!         })
+//!         .on("say", async |socket: Socket, room: String, text: String| -> Result<usize, Reject> {
+//!             socket.to(&room).emit("said", &(socket.id(), &text))?; // every core
+//!             Ok(text.len()) // the client's acknowledgement
+//!         })
+//!         .on_disconnect(async |socket: Socket, reason| {
+//!             tracing::info!(id = socket.id(), %reason, "left");
+//!         })
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     serve(Config::from_args()?, |_core| App::new().namespace("/", chat()))?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Which state is whose
+//!
+//! | state | lives | the way to it |
+//! |---|---|---|
+//! | of a socket | with the socket, on its core | [`Socket::set`], [`Socket::get`] |
+//! | of a core | in what the factory makes | `Rc`, `RefCell`, captured by handlers |
+//! | of the node | in memory that all cores share | `Arc`, atomics, captured by the factory |
+//! | of the cluster | in a database of yours | |
+//!
+//! Handlers run on the core that owns their socket and never leave it. So what they capture needs no
+//! `Send` and no lock, and **what one core keeps no other core sees**. Rooms and broadcasts are the
+//! exception: they reach every core.
+//!
+//! # Modules
+//!
+//! The crate depends on `yamabiko-runtime`, which runs the cores, and knows neither sockets of the
+//! operating system nor bytes on the wire.
+//!
+//! | module | what it owns |
+//! |---|---|
+//! | `app` | namespaces and HTTP routes of an application; how events reach them |
+//! | `namespace`, `handler` | handlers, their arguments and answers |
+//! | `socket` | one client; broadcasts |
+//! | `server`, `config` | starting a node; options from file, environment and flags |
+//! | `serve_client` | the official client's files |
+//! | `demo` | the chat that the `yamabiko` binary serves |
+
+mod app;
+mod config;
+pub mod demo;
+mod handler;
+mod namespace;
+mod serve_client;
+mod server;
+mod socket;
+
+pub use app::{App, Response};
+pub use config::{Config, ConfigError, Options};
+pub use handler::{EventHandler, Fallible, IntoAck, Plain, Raw, Reject};
+pub use namespace::Namespace;
+pub use serve_client::Bundle;
+pub use server::{Core, Server, serve};
+pub use socket::{AckFailure, Broadcast, Handshake, Socket};
+pub use yamabiko_protocol::http;
+pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
+pub use yamabiko_runtime::{
+    DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, Ready,
+    ServeError, Settings, ShardMetrics,
+};

@@ -72,7 +72,8 @@ impl Namespace {
         F: EventHandler<M>,
     {
         let handler = Rc::new(handler);
-        let call: OnEvent = Box::new(move |shard, socket, event| handler.call(shard, socket, event));
+        let call: OnEvent =
+            Box::new(move |shard, socket, event| handler.call(shard, socket, event));
         self.on_event.insert(event.into(), call);
         self
     }

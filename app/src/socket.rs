@@ -11,7 +11,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use yamabiko_protocol::http::Head;
 use yamabiko_runtime::{
-    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, NamespaceId, Shard, SocketKey, Target,
+    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, NamespaceId, Shard, SocketKey,
+    Target,
 };
 
 /// A client that is connected to a namespace, as a handler sees it. Clones are the same socket; one that
@@ -96,7 +97,7 @@ impl Socket {
     pub fn emit_with_ack<R: DeserializeOwned + 'static>(
         &self,
         event: &str,
-        args: &(impl EmitArgs + ?Sized),
+        args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
         self.ask(event, args, timeout, |args| args.parse_arg::<R>(0))
@@ -107,7 +108,7 @@ impl Socket {
     pub fn emit_with_acks<R: DeserializeOwned + 'static>(
         &self,
         event: &str,
-        args: &(impl EmitArgs + ?Sized),
+        args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
         self.ask(event, args, timeout, |args| args.parse_tuple::<R>())
@@ -117,7 +118,7 @@ impl Socket {
     pub fn emit_with_raw_ack(
         &self,
         event: &str,
-        args: &(impl EmitArgs + ?Sized),
+        args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<crate::RawArgs, AckFailure>> + use<> {
         self.ask(event, args, timeout, |args| Ok(crate::RawArgs::from(args)))
@@ -126,7 +127,7 @@ impl Socket {
     fn ask<R: 'static>(
         &self,
         event: &str,
-        args: &(impl EmitArgs + ?Sized),
+        args: &dyn EmitArgs,
         timeout: Option<Duration>,
         read: fn(&crate::Args<'_>) -> Result<R, crate::ArgsError>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {

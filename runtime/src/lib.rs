@@ -15,6 +15,7 @@
 //! | `shard` | everything one core owns, and its turn |
 //! | `ring`, `listener` | the network: io_uring behind one interface, listeners |
 //! | `connection`, `outbox`, `incoming` | the actor of one TCP connection: life, writes, reads |
+//! | `overtaken` | polls that came later than the farewell sent after them |
 //! | `request`, `answer`, `frames` | the way of HTTP requests, of their answers, of WebSocket frames |
 //! | `session`, `socket`, `packet`, `emit` | Engine.IO sessions; Socket.IO sockets; what is sent to them |
 //! | `room`, `interest`, `broadcast` | membership here, interest across the node, one event to many |
@@ -37,6 +38,7 @@ mod listener;
 mod mesh;
 mod metrics;
 mod outbox;
+mod overtaken;
 mod packet;
 mod preflight;
 mod request;

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use bytes::Bytes;
 use yamabiko_protocol::engine::payload::{Body, BodyForm};
 use yamabiko_protocol::engine::verify::{Existing, Verdict, verify};
-use yamabiko_protocol::engine::{self, Received, Rejection, SessionId};
+use yamabiko_protocol::engine::{self, ErrorCode, PacketType, Received, Rejection, SessionId};
 use yamabiko_protocol::http::{BodyDecoder, BodyLength, Head, Method};
 use yamabiko_protocol::websocket;
 
@@ -14,6 +14,7 @@ use crate::application::HttpRequest;
 use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Purpose, Role, WebSocket};
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
+use crate::wheel::STEP_MS;
 
 /// What a request's head led to.
 enum Routed {
@@ -247,7 +248,7 @@ impl Shard {
             let session = state.session_named(sid.as_deref());
             // What was due before this request came is done before it, however coarse our timer.
             if let Some(session) = session {
-                state.engine(session, |it, now, fx| it.timeout(now, fx));
+                state.engine(session, |it, now, fx| it.timeout(now + STEP_MS, fx));
             }
             let facts = session.and_then(|it| state.sessions.get(it)?.engine.facts());
             (session, verify(&request, state.engine_settings.transports, |_| facts))
@@ -269,7 +270,11 @@ impl Shard {
             }
         });
         if let Err(rejection) = verdict {
-            self.reject(key, head, &rejection);
+            let is_overtaken = rejection.code == ErrorCode::UnknownSid
+                && self.with(|state| state.answer_overtaken(key, head, sid.as_deref()));
+            if !is_overtaken {
+                self.reject(key, head, &rejection);
+            }
         }
         Routed::Here
     }
@@ -417,7 +422,13 @@ impl Shard {
                 break;
             };
             let received = self.with(|state| {
-                state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx))
+                let has_poll = state.is_writable(session);
+                let received =
+                    state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx));
+                if packet.kind == PacketType::Close && !has_poll {
+                    state.expect_overtaken(session);
+                }
+                received
             });
             match received {
                 Some(Received::Message) => self.message(session, &packet.data),
@@ -441,6 +452,33 @@ enum Purpose101 {
 impl State {
     fn session_named(&self, sid: Option<&str>) -> Option<SessionKey> {
         self.session_ids.get(&SessionId::parse(sid?)?).copied()
+    }
+
+    /// A session was closed by its client. One shard alone reads requests in the order they came.
+    fn expect_overtaken(&mut self, session: SessionKey) {
+        if self.shards > 1
+            && let Some(entry) = self.sessions.get(session)
+        {
+            self.overtaken.expect(entry.id, self.now_ms);
+        }
+    }
+
+    /// Answers the poll that its client's farewell has overtaken, if this is it.
+    fn answer_overtaken(&mut self, key: ConnectionKey, head: &Head<'_>, sid: Option<&str>) -> bool {
+        let is_it = head.method() == Method::Get
+            && sid
+                .and_then(SessionId::parse)
+                .is_some_and(|sid| self.overtaken.take(&sid, self.now_ms));
+        if is_it {
+            let content_type = Some(engine::payload::TEXT_CONTENT_TYPE);
+            let body = match head.query().get("EIO").as_deref() {
+                Some("4") => "6",
+                _ => "1:6",
+            };
+            let body = body.as_bytes().into();
+            self.respond(key, &engine::Response { status: 200, content_type, body });
+        }
+        is_it
     }
 
     fn peer_address(&self, key: ConnectionKey) -> SocketAddr {

@@ -25,6 +25,7 @@ use crate::identity::Identities;
 use crate::interest::Directory;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::overtaken::Overtaken;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes};
 use crate::room::Rooms;
 use crate::session::{SessionEntry, SessionKey};
@@ -90,6 +91,7 @@ pub(crate) struct State {
     pub(crate) namespaces: Vec<Namespace>,
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
+    pub(crate) overtaken: Overtaken,
     /// Connections with something to write at the end of this turn.
     pub(crate) dirty: Vec<ConnectionKey>,
     /// Polling sessions with something to say at the end of this turn.
@@ -163,6 +165,7 @@ impl Shard {
             namespaces: Vec::new(),
             rooms: Rooms::new(id, 0, Arc::clone(&directory)),
             identities: Identities::new(id),
+            overtaken: Overtaken::default(),
             dirty: Vec::new(),
             chatty: Vec::new(),
             errands: Vec::new(),
@@ -346,6 +349,7 @@ impl Shard {
             state.now_ms = self.now_ms();
             let now = state.now_ms;
             state.wheel.advance(now, &mut due);
+            state.overtaken.forget_old(now);
             !state.accepting && !state.draining
         });
         let draining = self.with(|state| state.draining);

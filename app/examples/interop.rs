@@ -1,0 +1,151 @@
+//! The application that official clients are tested against.
+//!
+//! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `PING_INTERVAL`, `PING_TIMEOUT` and `CONNECT_TIMEOUT` in
+//! milliseconds, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `LOG`. Prints
+//! `ready <port>`.
+#![allow(clippy::print_stdout)]
+
+use std::env;
+use std::str::FromStr;
+use std::time::Duration;
+
+use serde::Serialize;
+use yamabiko::http::{Cookie, Cors, Origins};
+use yamabiko::{App, Config, Namespace, RawArgs, Reject, Server, Socket};
+
+#[derive(Serialize)]
+struct WhoAmI {
+    id: String,
+    shard: u8,
+    transport: &'static str,
+}
+
+/// What `/` and `/custom` do.
+fn echoes() -> Namespace {
+    Namespace::new()
+        .on_connect(async |socket: Socket| {
+            let auth = socket.handshake().ok().and_then(|it| it.auth::<serde_json::Value>());
+            let _ = socket.emit("auth", &(auth.unwrap_or_else(|| serde_json::json!({})),));
+        })
+        .on("message", async |socket: Socket, args: RawArgs| {
+            let _ = socket.emit("message-back", &args);
+        })
+        .on("message-with-ack", async |_: Socket, args: RawArgs| args)
+        .on("join", async |socket: Socket, room: String| -> Result<(), Reject> {
+            Ok(socket.join(&room)?)
+        })
+        .on("leave", async |socket: Socket, room: String| -> Result<(), Reject> {
+            Ok(socket.leave(&room)?)
+        })
+        .on("rooms", async |socket: Socket| -> Result<(Vec<String>,), Reject> {
+            Ok((socket.rooms()?,))
+        })
+        .on("say", async |socket: Socket, room: String, what: serde_json::Value| {
+            let _ = socket.to(&room).emit("said", &(what,));
+        })
+        .on("say-all", async |socket: Socket, args: RawArgs| {
+            let _ = socket.everyone().emit("said", &args);
+        })
+        .on("shout", async |socket: Socket, args: RawArgs| {
+            let _ = socket.broadcast().emit("said", &args);
+        })
+        .on("say-volatile", async |socket: Socket, args: RawArgs| {
+            let _ = socket.everyone().volatile().emit("said", &args);
+        })
+        .on("ask", async |socket: Socket, question: serde_json::Value| {
+            let patience = Some(Duration::from_secs(5));
+            let answer = socket.emit_with_raw_ack("question", &(question,), patience).await;
+            answer.map_err(|error| Reject::of(&error))
+        })
+        .on("slow", async |socket: Socket, ms: u64, value: serde_json::Value| {
+            socket.sleep(Duration::from_millis(ms)).await;
+            (value,)
+        })
+        .on("bye", async |socket: Socket, close: bool| {
+            let _ = socket.disconnect(close);
+        })
+        .on("boom", async |socket: Socket| -> () {
+            panic!("{} asked for it", socket.id());
+        })
+        .on("boom-later", async |socket: Socket| -> () {
+            socket.sleep(Duration::from_millis(5)).await;
+            panic!("{} asked for it", socket.id());
+        })
+        .on("whoami", async |socket: Socket| -> Result<WhoAmI, Reject> {
+            let transport = socket.transport()?;
+            Ok(WhoAmI { id: socket.id().into(), shard: socket.shard(), transport })
+        })
+}
+
+fn denied() -> Namespace {
+    Namespace::new().guard(async |socket: Socket| {
+        // Late, so that what a client sends meanwhile has to wait.
+        socket.sleep(Duration::from_millis(20)).await;
+        Err(Reject::new("nope").with_data(&serde_json::json!({ "code": 7 })))
+    })
+}
+
+/// Admits after a while: what is sent at once must wait, not be lost.
+fn late() -> Namespace {
+    let guarded = Namespace::new().guard(async |socket: Socket| {
+        socket.sleep(Duration::from_millis(100)).await;
+        Ok(())
+    });
+    guarded.on("message", async |socket: Socket, args: RawArgs| {
+        let _ = socket.emit("message-back", &args);
+    })
+}
+
+fn variable<T: FromStr>(name: &str) -> Option<T> {
+    env::var(name).ok()?.parse().ok()
+}
+
+fn config() -> Config {
+    let mut config = Config { announce: true, ..Config::default() };
+    let settings = &mut config.settings;
+    settings.listen = ([127, 0, 0, 1], variable("PORT").unwrap_or(0)).into();
+    settings.shards = variable("SHARDS");
+    settings.allow_eio3 = variable("ALLOW_EIO3") == Some(1);
+    if let Some(path) = variable("EIO_PATH") {
+        settings.path = path;
+    }
+    for (name, time) in [
+        ("PING_INTERVAL", &mut settings.ping_interval),
+        ("PING_TIMEOUT", &mut settings.ping_timeout),
+        ("CONNECT_TIMEOUT", &mut settings.connect_timeout),
+        ("UPGRADE_TIMEOUT", &mut settings.upgrade_timeout),
+    ] {
+        if let Some(ms) = variable(name) {
+            *time = Duration::from_millis(ms);
+        }
+    }
+    if let Some(bytes) = variable("MAX_HTTP_BUFFER_SIZE") {
+        settings.max_http_buffer_size = bytes;
+    }
+    if let Some(bytes) = variable("OUTBOX_BYTES_MAX") {
+        settings.limits.outbox_bytes_max = bytes;
+    }
+    settings.cookie = variable::<String>("COOKIE").map(|_| Cookie::default());
+    settings.cors = variable::<String>("CORS").map(|origin| Cors {
+        origins: match &*origin {
+            "*" => Origins::Any,
+            _ => Origins::List(vec![origin]),
+        },
+        credentials: true,
+        ..Cors::default()
+    });
+    config
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    Server::new(config()).run(|_core| {
+        App::new()
+            .namespace("/", echoes())
+            .namespace("/custom", echoes())
+            .namespace("/denied", denied())
+            .namespace("/late", late())
+    })?;
+    Ok(())
+}

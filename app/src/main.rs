@@ -1,0 +1,32 @@
+//! The `yamabiko` binary: serves the demo chat on every core.
+
+use std::process::ExitCode;
+
+use tracing_subscriber::EnvFilter;
+use yamabiko::{Config, Server, demo};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = std::io::Write::write_fmt(
+                &mut std::io::stderr(),
+                format_args!("yamabiko: {error}\n"),
+            );
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn std::error::Error>> {
+    let config = Config::from_args()?;
+    let filter = EnvFilter::try_new(config.log.as_deref().unwrap_or("info"))
+        .map_err(|error| format!("log: {error}"))?;
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let server = Server::new(config).on_ready(|ready| {
+        let port = ready.address.port();
+        tracing::info!("open http://localhost:{port} in two tabs");
+    });
+    server.run(|_core| demo::app())?;
+    Ok(())
+}
