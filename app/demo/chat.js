@@ -154,9 +154,9 @@ function inside(answer) {
   memory.set("rooms", JSON.stringify([...rooms]));
   if (roomInAddress() !== room) history.replaceState(null, "", `#${encodeURIComponent(room)}`);
   members.set(you.id, you.name);
-  const again = view.room(room, [...rooms]);
+  view.room(room, [...rooms]);
   view.people(members, you.id);
-  view.notice(again ? "You are back." : `You are in # ${room} as ${you.name}. You see what is said from now on.`);
+  view.notice(`You are in # ${room} as ${you.name}. You see what is said from now on.`);
   view.writable(true);
   show("connected");
 }
@@ -191,7 +191,7 @@ addEventListener("hashchange", () => go(roomInAddress() ?? "lobby"));
 /** Hears `event` of the room we are in; what was under way while we changed rooms is not for us. */
 function hear(event, listener) {
   socket.on(event, (news) => {
-    listener(news);
+    if (news.room === room) listener(news);
   });
 }
 

@@ -21,12 +21,11 @@ function element(tag, className, ...content) {
   return node;
 }
 
-/** A disc with the initial, of one colour per name, so that it stays through a reconnection. */
-function avatar(name) {
-  const node = element("span", "avatar", ([...name][0] ?? "?").toUpperCase());
-  let hash = 0x811c9dc5;
-  for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
-  node.style.setProperty("--hue", (hash >>> 8) % 360);
+function avatar(name, id) {
+  const node = element("span", "avatar", [...name][0]?.toUpperCase() ?? "?");
+  let hue = 0;
+  for (const char of id) hue = (hue * 31 + char.codePointAt(0)) % 360;
+  node.style.setProperty("--hue", hue);
   node.setAttribute("aria-hidden", "true");
   return node;
 }
@@ -81,10 +80,9 @@ export function refuse(problem) {
   $("chat").hidden = $("menu").hidden = true;
 }
 
-/** Opens a room, empty unless it is the one that was open (then true); `rooms` is the choice. */
+/** Opens an empty room; `rooms` are those to choose from. */
 export function room(name, rooms) {
   const entering = $("chat").hidden;
-  const again = $("room-title").textContent === `# ${name}` && !entering;
   $("welcome").hidden = true;
   $("chat").hidden = $("menu").hidden = false;
   $("room-title").textContent = `# ${name}`;
@@ -96,12 +94,11 @@ export function room(name, rooms) {
       return element("li", "", link);
     }),
   );
-  if (!again) $("log").replaceChildren();
+  $("log").replaceChildren();
   last = null;
   typing([]);
   side(false);
   if (entering) $("text").focus();
-  return again;
 }
 
 export function people(members, ownId) {
@@ -109,7 +106,7 @@ export function people(members, ownId) {
   $("people-count").textContent = sorted.length;
   $("people").replaceChildren(
     ...sorted.map(([id, name]) => {
-      const item = element("li", "", avatar(name), element("span", "name", name));
+      const item = element("li", "", avatar(name, id), element("span", "name", name));
       if (id === ownId) item.append(element("span", "you", "you"));
       return item;
     }),
@@ -162,20 +159,20 @@ export function message({ author, text, at, own = false }) {
   time.dateTime = new Date(at).toISOString();
   const meta = element("p", "meta", element("span", "author", author.name), time);
   const body = element("div", "body", meta, element("p", "text", text));
-  const node = element("div", "message", avatar(author.name), body);
+  const node = element("div", "message", avatar(author.name, author.id), body);
   node.classList.toggle("own", own);
   node.classList.toggle("follows", follows);
   add(node, own);
   if (!own && document.hidden) title(unread + 1);
-  return own ? fate(node, body, time.textContent) : undefined;
+  return own ? fate(node, body) : undefined;
 }
 
-function fate(node, body, time) {
-  const line = element("p", "delivery", `${time} · sending…`);
+function fate(node, body) {
+  const line = element("p", "delivery", "sending…");
   body.append(line);
   return {
     delivered(ms) {
-      line.textContent = `${time} · echo after ${ms} ms`;
+      line.textContent = `echo after ${ms} ms`;
     },
     failed(reason, retry) {
       const button = element("button", "", "Try again");
