@@ -5,7 +5,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use yamabiko_protocol::http::is_not_modified;
 use yamabiko_runtime::HttpRequest;
 
@@ -73,8 +73,6 @@ struct Typing {
     typing: bool,
 }
 
-#[derive(Deserialize)]
-struct Line(String);
 
 /// The demo as an app for one core.
 pub fn app() -> App {
@@ -115,7 +113,7 @@ fn chat() -> Namespace {
             let you = You { id: socket.id().into(), name, shard: socket.shard() };
             Ok::<_, Reject>(Joined { you, room })
         })
-        .on("say", async |socket: Socket, Line(text): Line| {
+        .on("say", async |socket: Socket, text: String| {
             let author = socket.get::<Guest>().ok_or("join a room first")?;
             let text = short(&text, TEXT_CHARS_MAX).ok_or("say something")?;
             let at = now_ms();

@@ -13,6 +13,10 @@ use crate::handler::{EventHandler, Reject};
 use crate::socket::Socket;
 
 type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
+type Guard = Rc<dyn Fn(Socket) -> Boxed<Result<(), Reject>>>;
+type OnConnect = Rc<dyn Fn(Socket) -> Boxed<()>>;
+type OnDisconnect = Rc<dyn Fn(Socket, DisconnectReason) -> Boxed<()>>;
+type OnAny = Box<dyn Fn(&Socket, &Event<'_>)>;
 type OnEvent = Box<dyn Fn(&Shard, &Socket, &Event<'_>) -> Result<(), ArgsError>>;
 
 /// The handlers of one namespace.
@@ -21,11 +25,11 @@ type OnEvent = Box<dyn Fn(&Shard, &Socket, &Event<'_>) -> Result<(), ArgsError>>
 /// before the next starts. They stay on one core, so what they share is an `Rc`, without locks.
 #[derive(Default)]
 pub struct Namespace {
-    pub(crate) guards: Vec<Rc<dyn Fn(Socket) -> Boxed<Result<(), Reject>>>>,
-    pub(crate) on_connect: Vec<Rc<dyn Fn(Socket) -> Boxed<()>>>,
-    pub(crate) on_disconnect: Vec<Rc<dyn Fn(Socket, DisconnectReason) -> Boxed<()>>>,
+    pub(crate) guards: Vec<Guard>,
+    pub(crate) on_connect: Vec<OnConnect>,
+    pub(crate) on_disconnect: Vec<OnDisconnect>,
     pub(crate) on_event: HashMap<String, OnEvent>,
-    pub(crate) on_any: Vec<Box<dyn Fn(&Socket, &Event<'_>)>>,
+    pub(crate) on_any: Vec<OnAny>,
 }
 
 impl Namespace {

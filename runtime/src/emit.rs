@@ -150,7 +150,7 @@ impl Shard {
         self.with(|state| {
             let session = state.session_of(socket)?;
             let entry = &mut state.sockets[socket];
-            let waiting = entry.acks.as_ref().map_or(0, |acks| acks.len());
+            let waiting = entry.acks.len();
             if waiting >= state.settings.limits.pending_acks_max {
                 return Err(EmitError::TooManyAcks);
             }
@@ -158,7 +158,7 @@ impl Shard {
             let id = namespace.next_ack;
             namespace.next_ack += 1;
             state.emit(socket, session, Some(id), name, args)?;
-            state.sockets[socket].acks.get_or_insert_default().insert(id, on_ack);
+            state.sockets[socket].acks.insert(id, on_ack);
             if let Some(timeout) = timeout {
                 let at = state.now_ms.saturating_add(timeout.as_millis() as u64);
                 state.wheel.file(Timer::Ack(socket, id, at), at);

@@ -21,7 +21,7 @@ pub(crate) struct SocketEntry {
     pub(crate) session: SessionKey,
     pub(crate) admission: Admission,
     pub(crate) memberships: Vec<Membership>,
-    pub(crate) acks: Option<Box<HashMap<u64, AckCallback>>>,
+    pub(crate) acks: HashMap<u64, AckCallback>,
     pub(crate) state: Option<SocketState>,
     /// The raw JSON of the CONNECT payload.
     pub(crate) auth: Option<Box<str>>,
@@ -320,7 +320,7 @@ impl State {
             session,
             admission: Admission::Pending(Vec::new()),
             memberships: Vec::new(),
-            acks: None,
+            acks: HashMap::new(),
             state: None,
             auth,
             stamp: 0,
@@ -393,9 +393,9 @@ impl State {
 
     pub(crate) fn take_ack(&mut self, socket: SocketKey, id: Option<u64>) -> Option<AckCallback> {
         let acks = &mut self.sockets.get_mut(socket)?.acks;
-        let callback = acks.as_mut()?.remove(&id?);
-        if acks.as_ref().is_some_and(|acks| acks.is_empty()) {
-            *acks = None;
+        let callback = acks.remove(&id?);
+        if acks.is_empty() {
+            acks.shrink_to_fit();
         }
         callback
     }
@@ -415,7 +415,7 @@ impl State {
             self.socket_ids.remove(&(entry.namespace, entry.id));
             self.metrics.sockets.sub(1);
         }
-        Some(entry.acks.map(|acks| acks.into_values().collect()).unwrap_or_default())
+        Some(entry.acks.into_values().collect())
     }
 
     /// Takes a member out of a room and tells the one who got its place.

@@ -36,11 +36,10 @@ impl Framing {
             let is = |name: &str| header.name.eq_ignore_ascii_case(name);
             // Few names have the length of one that matters, so most headers cost one comparison.
             match header.name.len() {
-                4 if is("host") => {
-                    if host.replace(header.value).is_some() || !is_host(header.value) {
-                        return Err(HttpError::BadHost);
-                    }
-                }
+                4 if is("host") => match host.replace(header.value) {
+                    None if is_host(header.value) => {}
+                    _ => return Err(HttpError::BadHost),
+                },
                 6 if is("expect") => match header.value.eq_ignore_ascii_case(b"100-continue") {
                     true => expects_continue = minor >= 1,
                     false => return Err(HttpError::UnknownExpectation),
