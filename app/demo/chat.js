@@ -154,9 +154,9 @@ function inside(answer) {
   memory.set("rooms", JSON.stringify([...rooms]));
   if (roomInAddress() !== room) history.replaceState(null, "", `#${encodeURIComponent(room)}`);
   members.set(you.id, you.name);
-  view.room(room, [...rooms]);
+  const again = view.room(room, [...rooms]);
   view.people(members, you.id);
-  view.notice(`You are in # ${room} as ${you.name}. You see what is said from now on.`);
+  view.notice(again ? "You are back." : `You are in # ${room} as ${you.name}. You see what is said from now on.`);
   view.writable(true);
   show("connected");
 }

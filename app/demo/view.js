@@ -21,11 +21,12 @@ function element(tag, className, ...content) {
   return node;
 }
 
-function avatar(name, id) {
-  const node = element("span", "avatar", [...name][0]?.toUpperCase() ?? "?");
-  let hue = 0;
-  for (const char of id) hue = (hue * 31 + char.codePointAt(0)) % 360;
-  node.style.setProperty("--hue", hue);
+/** A disc with the initial, of one colour per name, so that it stays through a reconnection. */
+function avatar(name) {
+  const node = element("span", "avatar", ([...name][0] ?? "?").toUpperCase());
+  let hash = 0x811c9dc5;
+  for (const char of name) hash = Math.imul(hash ^ char.codePointAt(0), 0x01000193);
+  node.style.setProperty("--hue", (hash >>> 8) % 360);
   node.setAttribute("aria-hidden", "true");
   return node;
 }
@@ -64,8 +65,10 @@ export function switches(values, onSwitch) {
 /* ---- entering ---- */
 
 export function welcome({ name, room }, onEnter) {
-  $("name").value = name;
+  // What was typed while the page was still loading stays.
+  $("name").value ||= name;
   $("first-room").value = room;
+  $("enter-button").disabled = false;
   $("enter").addEventListener("submit", (event) => {
     event.preventDefault();
     onEnter($("name").value, $("first-room").value);
@@ -80,9 +83,10 @@ export function refuse(problem) {
   $("chat").hidden = $("menu").hidden = true;
 }
 
-/** Opens an empty room; `rooms` are those to choose from. */
+/** Opens a room, empty unless it is the one that was open (then true); `rooms` is the choice. */
 export function room(name, rooms) {
   const entering = $("chat").hidden;
+  const again = $("room-title").textContent === `# ${name}` && !entering;
   $("welcome").hidden = true;
   $("chat").hidden = $("menu").hidden = false;
   $("room-title").textContent = `# ${name}`;
@@ -94,11 +98,12 @@ export function room(name, rooms) {
       return element("li", "", link);
     }),
   );
-  $("log").replaceChildren();
+  if (!again) $("log").replaceChildren();
   last = null;
   typing([]);
   side(false);
   if (entering) $("text").focus();
+  return again;
 }
 
 export function people(members, ownId) {
@@ -106,7 +111,7 @@ export function people(members, ownId) {
   $("people-count").textContent = sorted.length;
   $("people").replaceChildren(
     ...sorted.map(([id, name]) => {
-      const item = element("li", "", avatar(name, id), element("span", "name", name));
+      const item = element("li", "", avatar(name), element("span", "name", name));
       if (id === ownId) item.append(element("span", "you", "you"));
       return item;
     }),
@@ -159,20 +164,20 @@ export function message({ author, text, at, own = false }) {
   time.dateTime = new Date(at).toISOString();
   const meta = element("p", "meta", element("span", "author", author.name), time);
   const body = element("div", "body", meta, element("p", "text", text));
-  const node = element("div", "message", avatar(author.name, author.id), body);
+  const node = element("div", "message", avatar(author.name), body);
   node.classList.toggle("own", own);
   node.classList.toggle("follows", follows);
   add(node, own);
   if (!own && document.hidden) title(unread + 1);
-  return own ? fate(node, body) : undefined;
+  return own ? fate(node, body, time.textContent) : undefined;
 }
 
-function fate(node, body) {
-  const line = element("p", "delivery", "sending…");
+function fate(node, body, time) {
+  const line = element("p", "delivery", `${time} · sending…`);
   body.append(line);
   return {
     delivered(ms) {
-      line.textContent = `echo after ${ms} ms`;
+      line.textContent = `${time} · echo after ${ms} ms`;
     },
     failed(reason, retry) {
       const button = element("button", "", "Try again");

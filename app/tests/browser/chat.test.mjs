@@ -1,7 +1,7 @@
 // The chat page in Chromium, two tabs against one server, in each way of connecting.
 //
 //   DEMO_SERVER   command line of the server (default: the reference server). It gets PORT and
-//                 SHARDS, serves the page at / and prints "ready <port>" once it listens.
+//                 SHARDS, serves the page at / and prints "ready <port>" on a line of its own once it listens.
 //   SCREENSHOTS   folder for pictures of the page (default: none are taken)
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
@@ -45,7 +45,7 @@ async function start() {
   const ready = new Promise((resolve) => {
     child.stdout.on("data", (chunk) => {
       output += chunk;
-      if (output.includes(`ready ${port}`)) resolve(true);
+      if (output.split("\n").includes(`ready ${port}`)) resolve(true);
     });
   });
   const listening = await Promise.race([ready, child.ended.then(() => false), sleep(30_000, false, { ref: false })]);
@@ -62,19 +62,19 @@ async function stop() {
 }
 
 /** A tab with the page, as a visitor without history. */
-async function tab({ query = "", hash = "", init, ...options } = {}) {
+async function tab({ query = "", hash = "", prepare = () => {}, ...options } = {}) {
   const context = await browser.newContext({ viewport: { width: 1120, height: 700 }, ...options });
   contexts.push(context);
   const page = await context.newPage();
   page.setDefaultTimeout(WAIT_MS);
   page.problems = watch(page);
-  if (init) await page.addInitScript(init);
+  await prepare(page);
   await page.goto(`http://127.0.0.1:${port}/${query}${hash}`);
+  await page.locator("#status[data-state=connected]").waitFor();
   return page;
 }
 
 async function enter(page, name, room = "lobby") {
-  await page.locator("#status[data-state=connected]").waitFor();
   await page.getByLabel("Your name").fill(name);
   await page.getByLabel("Room", { exact: true }).fill(room);
   await page.getByRole("button", { name: "Enter" }).click();
@@ -191,9 +191,33 @@ describe("chat", { timeout: 300_000 }, () => {
     assert.deepEqual([...ada.problems, ...bo.problems], []);
   });
 
+  test("news of a room that was left arrives too late and is ignored", { timeout: 60_000 }, async () => {
+    let socket;
+    const prepare = (page) =>
+      page.routeWebSocket(/socket\.io/, (route) => {
+        socket = route;
+        route.connectToServer();
+      });
+    const ada = await tab({ query: "?transport=websocket", prepare });
+    await enter(ada, "Ada", "south");
+    const person = { id: "AAAAAAAAAAAAAAAAAAAA", name: "Late" };
+    for (const [event, more] of Object.entries({
+      joined: person,
+      here: person,
+      typing: { ...person, typing: true },
+      said: { id: "1", author: person, text: "too late", at: 0 },
+    })) {
+      socket.send(`42${JSON.stringify([event, { room: "north", ...more }])}`);
+    }
+    socket.send(`42${JSON.stringify(["here", { room: "south", id: "BBBBBBBBBBBBBBBBBBBB", name: "Bo" }])}`);
+    await sees(ada, ["Ada", "Bo"]);
+    assert.equal(await ada.locator("#log").getByText(/too late|Late joined/).count(), 0);
+    assert.equal(await ada.locator("#typing").textContent(), "");
+    assert.deepEqual(ada.problems, []);
+  });
+
   test("where WebSocket is blocked, polling does it", { timeout: 60_000 }, async () => {
-    const init = () => delete window.WebSocket;
-    const ada = await tab({ init });
+    const ada = await tab({ prepare: (page) => page.addInitScript(() => delete window.WebSocket) });
     await enter(ada, "Ada");
     const bo = await tab({ query: "?transport=upgrade" });
     await enter(bo, "Bo");
@@ -212,6 +236,7 @@ describe("chat", { timeout: 300_000 }, () => {
     const bo = await tab({ query: "?transport=upgrade" });
     await enter(bo, "Bo");
     await transport(bo, "websocket");
+    await say(bo, "before the restart");
     await stop();
     for (const page of [ada, bo]) {
       await page.locator("#status[data-state=reconnecting]").waitFor();
@@ -224,6 +249,7 @@ describe("chat", { timeout: 300_000 }, () => {
     await transport(bo, "websocket");
     await bo.getByRole("button", { name: "Send" }).click();
     await hears(ada, "written while away");
+    assert.equal(await bo.locator(".message .text").first().textContent(), "before the restart");
     await say(ada, "and back");
     await hears(bo, "and back");
     // The browser itself reports each refused connection; nothing else may have gone wrong.
@@ -255,7 +281,6 @@ describe("chat", { timeout: 300_000 }, () => {
 
   test("what the server refuses is told", { timeout: 60_000 }, async () => {
     const ada = await tab();
-    await ada.locator("#status[data-state=connected]").waitFor();
     await ada.evaluate(() => document.getElementById("first-room").removeAttribute("maxlength"));
     await ada.getByLabel("Your name").fill("Ada");
     await ada.getByLabel("Room", { exact: true }).fill("x".repeat(33));
@@ -300,7 +325,6 @@ describe("chat", { timeout: 300_000 }, () => {
   for (const colorScheme of ["light", "dark"]) {
     test(`reads well: ${colorScheme}`, { timeout: 60_000 }, async () => {
       const ada = await tab({ colorScheme });
-      await ada.locator("#status[data-state=connected]").waitFor();
       await accessible(ada);
       await ada.getByLabel("Your name").fill("Ada");
       await picture(ada, `welcome-${colorScheme}`);
@@ -315,11 +339,11 @@ describe("chat", { timeout: 300_000 }, () => {
       await hears(ada, "Yoo-hoo! Is anybody on the other side?");
       await say(ada, "Yes. I came in over polling and was upgraded on the way, without noticing.");
       await hears(cleo, "Yes. I came in over polling and was upgraded on the way, without noticing.");
-      await say(cleo, "Same here, from another core.");
+      await say(cleo, "Same here. Which core owns you?");
       await say(cleo, "No sticky sessions, no shared memory: the connection itself moved to its owner.");
       await hears(bo, "No sticky sessions, no shared memory: the connection itself moved to its owner.");
-      await say(bo, "山彦 – the echo that answers from the mountain 🏔️");
-      await hears(ada, "山彦 – the echo that answers from the mountain 🏔️");
+      await say(bo, "Yamabiko: the echo that answers from the mountain.");
+      await hears(ada, "Yamabiko: the echo that answers from the mountain.");
       await say(ada, "Then let's see how many voices fit in here.");
       await cleo.getByLabel("Message", { exact: true }).pressSequentially("A mi");
       await ada.locator("#typing", { hasText: "Cleo is typing" }).waitFor();

@@ -2,13 +2,14 @@
 //   node run.mjs [test files]        DEMO_SERVER, CHROMIUM, SCREENSHOTS: see README.md
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
+import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const [major] = process.versions.node.split(".").map(Number);
 
-function run(command, args, minutes) {
-  const { status, error } = spawnSync(command, args, { cwd: here, stdio: "inherit", timeout: minutes * 60_000 });
+function run(command, args, minutes, cwd = here) {
+  const { status, error } = spawnSync(command, args, { cwd, stdio: "inherit", timeout: minutes * 60_000 });
   if (error) console.error(`${command}: ${error.message}`);
   return status ?? 1;
 }
@@ -38,8 +39,11 @@ if (!chromiumPath() && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get"
   required("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium", "fonts-dejavu-core"], 10);
 }
 
-const files = process.argv.slice(2);
-if (files.length === 0) files.push("client.test.mjs", "client-in-browser.test.mjs", "chat.test.mjs");
+const names = process.argv.slice(2);
+if (names.length === 0) names.push("packet.test.mjs", "client.test.mjs", "client-in-browser.test.mjs", "chat.test.mjs");
+const files = names.map((name) => `${here}${basename(name)}`);
 // From Node 22 on WebSocket is there by itself.
 const flags = major < 22 ? ["--experimental-websocket", "--no-warnings"] : [];
-process.exit(run(process.execPath, [...flags, "--test", "--test-concurrency=1", "--test-reporter=spec", ...files], 10));
+const options = [...flags, "--test", "--test-concurrency=1", "--test-reporter=spec"];
+// In the caller's folder, which DEMO_SERVER and SCREENSHOTS are relative to.
+process.exit(run(process.execPath, [...options, ...files], 10, process.cwd()));
