@@ -6,6 +6,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
+use yamabiko_protocol::engine::SessionId;
 use yamabiko_protocol::http::is_not_modified;
 use yamabiko_runtime::HttpRequest;
 
@@ -30,13 +31,12 @@ const FILES: &[(&str, &str, &str)] = &[
     ("/emitter.js", "text/javascript; charset=utf-8", include_str!("../demo/emitter.js")),
 ];
 
-/// Who a socket is, and where.
+/// Who a socket is, and where; also what the room is told of it.
 #[derive(Debug, Clone, Serialize)]
 struct Guest {
+    room: String,
     id: String,
     name: String,
-    #[serde(skip)]
-    room: String,
 }
 
 #[derive(Serialize)]
@@ -53,11 +53,18 @@ struct You {
 }
 
 #[derive(Serialize)]
-struct Said {
-    id: String,
-    author: Guest,
+struct Said<'a> {
+    room: &'a str,
+    id: &'a str,
+    author: Author<'a>,
     text: String,
     at: u64,
+}
+
+#[derive(Serialize)]
+struct Author<'a> {
+    id: &'a str,
+    name: &'a str,
 }
 
 #[derive(Serialize)]
@@ -67,12 +74,12 @@ struct Receipt {
 }
 
 #[derive(Serialize)]
-struct Typing {
-    id: String,
-    name: String,
+struct Typing<'a> {
+    room: &'a str,
+    id: &'a str,
+    name: &'a str,
     typing: bool,
 }
-
 
 /// The demo as an app for one core.
 pub fn app() -> App {
@@ -103,10 +110,12 @@ fn fingerprint(text: &str) -> u64 {
 fn chat() -> Namespace {
     Namespace::new()
         .on("join", async |socket: Socket, name: String, room: String| {
-            let name = short(&name, NAME_CHARS_MAX).ok_or("a name is needed")?;
-            let room = short(&room, NAME_CHARS_MAX).ok_or("a room is needed")?;
-            leave(&socket);
-            let guest = Guest { id: socket.id().into(), name: name.clone(), room: room.clone() };
+            let name = checked(&name, NAME_CHARS_MAX).ok_or("a name has 1 to 32 characters")?;
+            let room = checked(&room, NAME_CHARS_MAX).ok_or("a room has 1 to 32 characters")?;
+            if socket.get::<Guest>().is_some_and(|guest| guest.room != room) {
+                leave(&socket);
+            }
+            let guest = Guest { room: room.clone(), id: socket.id().into(), name: name.clone() };
             socket.join(&hall(&room))?;
             socket.to(&hall(&room)).emit("joined", &guest)?;
             socket.set(guest);
@@ -114,29 +123,34 @@ fn chat() -> Namespace {
             Ok::<_, Reject>(Joined { you, room })
         })
         .on("say", async |socket: Socket, text: String| {
-            let author = socket.get::<Guest>().ok_or("join a room first")?;
-            let text = short(&text, TEXT_CHARS_MAX).ok_or("say something")?;
-            let at = now_ms();
-            let count = socket.get::<u64>().map_or(0, |count| *count) + 1;
-            socket.set(count);
-            let id = format!("{}-{count}", socket.id());
-            let said = Said { id: id.clone(), author: Guest::clone(&author), text, at };
-            socket.to(&hall(&author.room)).emit("said", &said)?;
+            let guest = socket.get::<Guest>().ok_or("join a room first")?;
+            let text = checked(&text, TEXT_CHARS_MAX).ok_or("a line has 1 to 2000 characters")?;
+            let Count(count) = socket.get::<Count>().map_or(Count(1), |it| Count(it.0 + 1));
+            socket.set(Count(count));
+            let (id, at) = (format!("{}-{count}", guest.id), now_ms());
+            let author = Author { id: &guest.id, name: &guest.name };
+            let said = Said { room: &guest.room, id: &id, author, text, at };
+            socket.to(&hall(&guest.room)).emit("said", &said)?;
             Ok::<_, Reject>(Receipt { id, at })
         })
         .on("typing", async |socket: Socket, typing: bool| {
             if let Some(guest) = socket.get::<Guest>() {
-                let event = Typing { id: guest.id.clone(), name: guest.name.clone(), typing };
-                let _ = socket.to(&hall(&guest.room)).volatile().emit("typing", &event);
+                let Guest { room, id, name } = &*guest;
+                let event = Typing { room, id, name, typing };
+                let _ = socket.to(&hall(room)).volatile().emit("typing", &event);
             }
         })
         .on("here", async |socket: Socket, to: String| {
-            if let Some(guest) = socket.get::<Guest>() {
+            // Only a socket may be told, by its id: whoever named a room could speak to it.
+            if let Some(guest) = socket.get::<Guest>().filter(|_| SessionId::parse(&to).is_some()) {
                 let _ = socket.to(&to).emit("here", &*guest);
             }
         })
         .on_disconnect(async |socket: Socket, _reason| leave(&socket))
 }
+
+/// How many lines a socket has said.
+struct Count(u64);
 
 /// Tells the room that the guest is gone.
 fn leave(socket: &Socket) {
@@ -151,10 +165,10 @@ fn hall(room: &str) -> String {
     format!("room:{room}")
 }
 
-/// Text without white space around it; `None` if there is nothing else. Cut where it is too long.
-fn short(text: &str, chars_max: usize) -> Option<String> {
-    let text: String = text.trim().chars().take(chars_max).collect();
-    (!text.is_empty()).then_some(text)
+/// Text without white space around it, if anything is left and it is not too long.
+fn checked(text: &str, chars_max: usize) -> Option<String> {
+    let text = text.trim();
+    (1..=chars_max).contains(&text.chars().count()).then(|| text.into())
 }
 
 fn now_ms() -> u64 {

@@ -371,7 +371,7 @@ impl Shard {
 
     /// Whether a turn would find anything, asked before the shard sleeps.
     pub(crate) fn has_work(&self) -> bool {
-        self.with(|state| state.mesh.has_work() || state.has_output())
+        self.with(|state| state.mesh.has_work() || state.has_output() || state.ring.has_queued())
     }
 
     /// Wakes the loop if a task of the application has left something to write.

@@ -173,6 +173,11 @@ impl Ring {
         Ok(self.reaped.len())
     }
 
+    /// Whether operations wait for the next [`Self::enter`].
+    pub(crate) fn has_queued(&mut self) -> bool {
+        !self.uring.submission().is_empty()
+    }
+
     /// Takes the reaped completions, oldest first.
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Completion>) {
         for entry in self.reaped.drain(..) {

@@ -82,7 +82,10 @@ fn browser() -> Result<(), String> {
     call(
         Command::new("npm")
             .args(["test", "--silent"])
-            .env("DEMO_SERVER", format!("{} --announce", server.display()))
+            .env(
+                "DEMO_SERVER",
+                format!("{} --announce --port $PORT --shards $SHARDS", server.display()),
+            )
             .current_dir(&directory),
     )
 }
