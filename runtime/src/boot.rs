@@ -24,8 +24,8 @@ use crate::preflight::{self, Unfit};
 use crate::settings::Settings;
 use crate::shard::{Place, Shard};
 
-/// How often the supervisor looks whether every shard is alive.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// How often the supervisor looks whether every shard is alive: longer than two ticks.
+const LOOK_EVERY: Duration = Duration::from_millis(25);
 /// A shard that dies is started again at most once in this time.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -130,6 +130,9 @@ struct Node<F> {
 struct Running {
     thread: ExecutorJoinHandle<()>,
     started: Instant,
+    pulse: flume::Sender<()>,
+    /// The shard's ticks at the last look.
+    ticks: u64,
 }
 
 impl<F> Node<F>
@@ -152,13 +155,14 @@ where
             doorbell: self.mesh.doorbell(id),
         };
         let (ready, is_ready) = mpsc::channel();
+        let (pulse, feels) = flume::bounded(1);
         let factory = self.factory.clone();
         let thread = self
             .executor(id)
-            .spawn(move || driver::run(place, factory, ready))
+            .spawn(move || driver::run(place, factory, ready, feels))
             .map_err(|error| failed(error.to_string()))?;
         match is_ready.recv() {
-            Ok(Ok(())) => Ok(Running { thread, started: Instant::now() }),
+            Ok(Ok(())) => Ok(Running { thread, started: Instant::now(), pulse, ticks: 0 }),
             Ok(Err(message)) => Err(failed(message)),
             Err(_) => Err(failed(match thread.join() {
                 Err(error) => error.to_string(),
@@ -184,13 +188,28 @@ where
     /// Waits for a signal; meanwhile starts again what died.
     fn supervise(&mut self, signals: &Signals) {
         while signals.wait(LOOK_EVERY).is_none() {
+            self.feel_pulses();
             for id in 0..self.shards.len() {
-                let died = self.shards[id].is_none() || self.mesh.has_died(id as u8);
+                let died = !self.is_alive(id);
                 let recently =
                     self.shards[id].as_ref().is_some_and(|s| s.started.elapsed() < RESTART_PAUSE);
                 if died && !recently {
                     self.restart(id as u8);
                 }
+            }
+        }
+    }
+
+    fn is_alive(&self, id: usize) -> bool {
+        self.shards[id].is_some() && !self.mesh.has_died(id as u8)
+    }
+
+    /// Wakes each shard whose ticks have stopped since the last look.
+    fn feel_pulses(&mut self) {
+        for (shard, metrics) in self.shards.iter_mut().zip(&self.metrics) {
+            let Some(shard) = shard else { continue };
+            if std::mem::replace(&mut shard.ticks, metrics.ticks.value()) == shard.ticks {
+                let _ = shard.pulse.try_send(());
             }
         }
     }
@@ -209,15 +228,15 @@ where
     }
 
     /// Tells every shard to drain and waits for them, at most as long as the settings say.
-    fn shut_down(self, signals: &Signals) {
+    fn shut_down(mut self, signals: &Signals) {
         tracing::info!("shutting down");
         let deadline = Instant::now() + self.settings.shutdown_timeout + Duration::from_secs(1);
         for id in 0..self.shards.len() {
             self.mesh.tell(id as u8, Parcel::Drain);
         }
-        let alive = |id: usize| self.shards[id].is_some() && !self.mesh.has_died(id as u8);
-        while (0..self.shards.len()).any(alive) {
-            if Instant::now() > deadline || signals.wait(Duration::from_millis(10)).is_some() {
+        while (0..self.shards.len()).any(|id| self.is_alive(id)) {
+            self.feel_pulses();
+            if Instant::now() > deadline || signals.wait(LOOK_EVERY).is_some() {
                 tracing::warn!("not everything could be closed in time");
                 return;
             }

@@ -1,11 +1,13 @@
 //! The task that is a shard: it turns the loop, sleeps when a turn found nothing, and ends when the
-//! shard has drained. Beside it runs one tick task, which moves the timers on.
+//! shard has drained. Beside it run a tick task, which moves the timers on, and one that can be woken from
+//! outside.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use flume::Receiver;
 use glommio::timer::Timer;
 
 use crate::application::Application;
@@ -13,8 +15,12 @@ use crate::shard::{Place, Shard};
 use crate::wheel::STEP_MS;
 
 /// Runs one shard on the current executor until it has drained or died.
-pub(crate) async fn run<F>(place: Place, factory: F, ready: Sender<Result<(), String>>)
-where
+pub(crate) async fn run<F>(
+    place: Place,
+    factory: F,
+    ready: Sender<Result<(), String>>,
+    pulse: Receiver<()>,
+) where
     F: Fn(Shard) -> Rc<dyn Application>,
 {
     let id = place.id;
@@ -30,6 +36,7 @@ where
     };
     let _ = ready.send(Ok(()));
     let tick = glommio::spawn_local(tick(shard.clone())).detach();
+    glommio::spawn_local(feel_pulse(shard.clone(), pulse)).detach();
     loop {
         // A panic here is a mistake of ours, not of a handler: those are caught where they are called.
         // What this shard holds is given up, and the supervisor starts it again.
@@ -57,11 +64,22 @@ where
     tick.await;
 }
 
-/// Moves the timers on. It also keeps the executor from a sleep with runnable tasks queued, which can
-/// follow when the preempt timer has fired before the first queue ran: a timer always wakes it again.
+/// Moves the timers on.
 async fn tick(shard: Shard) {
     while !shard.has_ended() {
         Timer::new(Duration::from_millis(STEP_MS)).await;
         shard.tick();
+    }
+}
+
+/// Waits for the supervisor, who wakes this executor when its ticks have stopped.
+///
+/// glommio's executor goes to sleep with runnable tasks queued when its preempt timer has fired before the
+/// first of them ran, as happens on a crowded machine. A pending timer would end that sleep, but the task
+/// that was to set it may be among those queued; only a wake from another thread surely ends it.
+async fn feel_pulse(shard: Shard, pulse: Receiver<()>) {
+    while pulse.recv_async().await.is_ok() && !shard.has_ended() {
+        shard.metrics().pulses.add(1);
+        shard.nudge();
     }
 }

@@ -94,6 +94,10 @@ shard_metrics! {
     mesh_dropped,
     /// Receives that found no free buffer and were armed again.
     buffers_exhausted,
+    /// Times the timers were moved on: the sign that the shard lives.
+    ticks,
+    /// Times the supervisor woke the shard because its ticks had stopped.
+    pulses,
     /// Turns of the loop that found work.
     turns,
     /// Times the shard went to sleep.

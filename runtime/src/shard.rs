@@ -344,6 +344,7 @@ impl Shard {
 
     /// Moves the timers on; called every few milliseconds by the tick task.
     pub(crate) fn tick(&self) {
+        self.0.metrics.ticks.add(1);
         let mut due = Vec::new();
         let accept_again = self.with(|state| {
             state.now_ms = self.now_ms();
