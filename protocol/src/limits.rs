@@ -50,6 +50,9 @@ impl Default for WebSocketLimits {
     }
 }
 
+/// Payload of one ping, pong or close frame, in bytes: RFC 6455 section 5.5, so not an option.
+pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
+
 /// Bounds on one Socket.IO packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketLimits {

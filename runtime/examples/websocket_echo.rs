@@ -11,9 +11,8 @@ use std::thread;
 
 use yamabiko_protocol::http::HeadParser;
 use yamabiko_protocol::limits::{HttpLimits, WebSocketLimits};
-use yamabiko_protocol::websocket::{
-    BINARY, CLOSE, Decoder, Event, OpCode, PONG, TEXT, accept, put_header,
-};
+use yamabiko_protocol::websocket::encode::{put_binary, put_close, put_pong, put_text};
+use yamabiko_protocol::websocket::{Decoder, Event, accept};
 
 /// Autobahn sends messages of 16 MiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -36,27 +35,29 @@ fn echo(mut stream: TcpStream) -> io::Result<()> {
     received.drain(..taken);
     let mut decoder = Decoder::new(WebSocketLimits { message_bytes_max: MESSAGE_BYTES_MAX });
     let mut buffer = vec![0; 64 * 1024];
+    let mut out = Vec::new();
     loop {
-        let mut at = 0;
-        while at < received.len() {
-            let (consumed, event) = decoder.decode(&mut received[at..]);
-            at += consumed;
-            match event {
-                Ok(None) => {}
-                Ok(Some(Event::Text(text))) => frame(&mut stream, TEXT, text.as_bytes())?,
-                Ok(Some(Event::Binary(bytes))) => frame(&mut stream, BINARY, bytes)?,
-                Ok(Some(Event::Ping(payload))) => frame(&mut stream, PONG, payload)?,
+        let mut input = &mut received[..];
+        loop {
+            match decoder.decode(&mut input) {
+                Ok(None) => break,
+                Ok(Some(Event::Text(text))) => put_text(&mut out, &text),
+                Ok(Some(Event::Binary(bytes))) => put_binary(&mut out, &bytes),
+                Ok(Some(Event::Ping(payload))) => put_pong(&mut out, &payload),
                 Ok(Some(Event::Pong(_))) => {}
-                Ok(Some(Event::Close(None))) => return frame(&mut stream, CLOSE, &[]),
-                Ok(Some(Event::Close(Some((code, _))))) => {
-                    return frame(&mut stream, CLOSE, &u16::from(code).to_be_bytes());
+                Ok(Some(Event::Close(close))) => {
+                    put_close(&mut out, close.map(|(code, _)| (code, "")));
+                    return stream.write_all(&out);
                 }
                 Err(violation) => {
-                    frame(&mut stream, CLOSE, &violation.close_code().to_be_bytes())?;
+                    put_close(&mut out, Some((violation.close_code(), "")));
+                    stream.write_all(&out)?;
                     return stream.shutdown(std::net::Shutdown::Write);
                 }
             }
         }
+        stream.write_all(&out)?;
+        out.clear();
         let len = stream.read(&mut buffer)?;
         if len == 0 {
             return Ok(());
@@ -86,11 +87,4 @@ fn handshake(stream: &mut TcpStream, received: &mut Vec<u8>) -> io::Result<usize
             return Ok(taken);
         }
     }
-}
-
-fn frame(stream: &mut TcpStream, opcode: OpCode, payload: &[u8]) -> io::Result<()> {
-    let mut out = Vec::with_capacity(payload.len() + 10);
-    put_header(&mut out, opcode, payload.len());
-    out.extend_from_slice(payload);
-    stream.write_all(&out)
 }

@@ -1,10 +1,10 @@
 //! The way of WebSocket bytes: frames to Engine.IO packets to messages.
 
 use yamabiko_protocol::engine::{Packet, Received};
-use yamabiko_protocol::websocket::{self, Decoder, Event};
+use yamabiko_protocol::websocket::{Decoder, Event};
 
 use crate::connection::{ConnectionKey, Role};
-use crate::session::SessionKey;
+use crate::session::{CLOSE, PONG, SessionKey};
 use crate::shard::{Shard, State};
 
 /// Whether to read on from a connection.
@@ -20,17 +20,15 @@ impl Shard {
         let Some((mut decoder, session)) = self.with(|state| state.lend_decoder(key)) else {
             return;
         };
-        let mut at = 0;
-        while at < bytes.len() {
-            let (consumed, event) = decoder.decode(&mut bytes[at..]);
-            at += consumed;
-            let next = match event {
+        let mut input = bytes;
+        loop {
+            let next = match decoder.decode(&mut input) {
                 Ok(Some(event)) => self.frame(key, session, &event),
-                Ok(None) => Next::Frame,
+                Ok(None) => break,
                 Err(violation) => {
                     tracing::debug!(?violation, "a WebSocket frame broke the protocol");
                     self.0.metrics.websocket_errors.add(1);
-                    let status = violation.close_code();
+                    let status = u16::from(violation.close_code());
                     self.with(|state| {
                         state.engine(session, |it, _, fx| it.websocket_failed(key, status, fx));
                     });
@@ -59,13 +57,13 @@ impl Shard {
                 Packet::from_binary(revision, bytes)
             }
             Event::Ping(payload) => {
-                self.with(|state| state.write_frame(key, websocket::PONG, payload));
+                self.with(|state| state.write_frame(key, PONG, payload));
                 return Next::Frame;
             }
             Event::Pong(_) => return Next::Frame,
             Event::Close(_) => {
                 self.with(|state| {
-                    state.write_frame(key, websocket::CLOSE, &[]);
+                    state.write_frame(key, CLOSE, &[]);
                     state.engine(session, |it, _, fx| it.connection_lost(key, fx));
                     state.finish(key);
                 });
@@ -110,8 +108,7 @@ impl State {
         }
     }
 
-    fn return_decoder(&mut self, key: ConnectionKey, mut decoder: Decoder) {
-        decoder.forget_delivered();
+    fn return_decoder(&mut self, key: ConnectionKey, decoder: Decoder) {
         if let Some(connection) = self.connections.get_mut(key)
             && let Role::WebSocket(websocket) = &mut connection.role
         {

@@ -7,12 +7,12 @@ use bytes::Bytes;
 use yamabiko_protocol::engine::payload::{Body, BodyForm};
 use yamabiko_protocol::engine::verify::{Existing, Verdict, verify};
 use yamabiko_protocol::engine::{self, ErrorCode, PacketType, Received, Rejection, SessionId};
-use yamabiko_protocol::http::{BodyDecoder, BodyLength, Head, Method};
+use yamabiko_protocol::http::{BodyDecoder, BodyLength, Head, Method, reason};
 use yamabiko_protocol::websocket;
 
 use crate::application::HttpRequest;
 use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Purpose, Role, WebSocket};
-use crate::session::SessionKey;
+use crate::session::{CLOSE, SessionKey};
 use crate::shard::{Shard, State};
 use crate::wheel::STEP_MS;
 
@@ -347,19 +347,26 @@ impl Shard {
     /// A WebSocket handshake: for a session to open, one to join, or none (accept, then close).
     fn upgrade(&self, key: ConnectionKey, head: &Head<'_>, purpose: Option<Purpose101>) {
         let opened = self.with(|state| {
-            let accept = match websocket::accept(|name| head.header(name)) {
+            let mut accept = match websocket::accept(|name| head.header(name)) {
                 Ok(accept) => accept,
                 Err(error) => {
                     tracing::debug!(?error, "a WebSocket handshake was refused");
                     state.metrics.websocket_errors.add(1);
                     if let Some(connection) = state.connections.get_mut(key) {
-                        connection.outbox.write(|out| error.write_response(out));
+                        connection.outbox.write(|out| refuse_handshake(error, out));
                     }
                     state.finish(key);
                     return None;
                 }
             };
+            // Node's WebSocket server takes the first that is offered.
+            if let Some(first) = accept.protocols().next() {
+                accept.choose(first);
+            }
             let extra = state.take_extra(key);
+            let extra = String::from_utf8_lossy(&extra);
+            let extra: Vec<_> =
+                extra.split_terminator("\r\n").filter_map(|line| line.split_once(": ")).collect();
             if let Some(connection) = state.connections.get_mut(key) {
                 connection.outbox.write(|out| accept.write_response(out, &extra));
             }
@@ -378,13 +385,13 @@ impl Shard {
                     if accepted == Some(true) {
                         state.become_websocket(key, session);
                     } else {
-                        state.write_frame(key, websocket::CLOSE, &[]);
+                        state.write_frame(key, CLOSE, &[]);
                         state.finish(key);
                     }
                     None
                 }
                 None => {
-                    state.write_frame(key, websocket::CLOSE, &[]);
+                    state.write_frame(key, CLOSE, &[]);
                     state.finish(key);
                     None
                 }
@@ -564,6 +571,18 @@ impl State {
             connection.deadline_ms = None;
         }
     }
+}
+
+/// The answer to a WebSocket handshake that is none; the connection closes after it.
+fn refuse_handshake(error: websocket::HandshakeError, out: &mut Vec<u8>) {
+    let status = error.status();
+    let header = error.header().map(|(name, value)| format!("{name}: {value}\r\n"));
+    let answer = format!(
+        "HTTP/1.1 {status} {}\r\n{}Connection: close\r\nContent-Length: 0\r\n\r\n",
+        reason(status),
+        header.unwrap_or_default(),
+    );
+    out.extend_from_slice(answer.as_bytes());
 }
 
 /// Old Internet Explorers rewrote answers they took for attacks, unless told not to.

@@ -11,7 +11,8 @@ use yamabiko_protocol::engine::{
 };
 use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::socket::Decoder;
-use yamabiko_protocol::websocket::{self, OpCode};
+use yamabiko_protocol::websocket::encode::put_header;
+use yamabiko_protocol::websocket::{Control, Data, OpCode};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey};
 use crate::connection::ConnectionKey;
@@ -21,6 +22,11 @@ slotmap::new_key_type! {
     /// Names one session on its shard.
     pub struct SessionKey;
 }
+
+pub(crate) const TEXT: OpCode = OpCode::Data(Data::Text);
+pub(crate) const BINARY: OpCode = OpCode::Data(Data::Binary);
+pub(crate) const PONG: OpCode = OpCode::Control(Control::Pong);
+pub(crate) const CLOSE: OpCode = OpCode::Control(Control::Close);
 
 /// Bytes that may wait for a client before its volatile packets are dropped.
 const WRITABLE_BYTES_MAX: usize = 64 * 1024;
@@ -111,7 +117,7 @@ impl State {
     fn carry_out(&mut self, key: SessionKey, effect: Effect<ConnectionKey>) {
         match effect {
             Effect::Message { to, message, form } => self.write_message(to, &message, form),
-            Effect::Packet { to, text } => self.write_frame(to, websocket::TEXT, text.as_bytes()),
+            Effect::Packet { to, text } => self.write_frame(to, TEXT, text.as_bytes()),
             Effect::Respond { to, response } => self.respond(to, &response),
             Effect::Hangup { connection, how } => self.hang_up(connection, how),
             Effect::Closed { reason } => {
@@ -131,7 +137,7 @@ impl State {
             Hangup::WebSocket => Vec::new(),
             Hangup::WebSocketStatus(status) => status.to_be_bytes().to_vec(),
         };
-        self.write_frame(connection, websocket::CLOSE, &payload);
+        self.write_frame(connection, CLOSE, &payload);
         self.finish(connection);
     }
 
@@ -156,7 +162,7 @@ impl State {
             Some(Route::WebSocket { to, .. }) => {
                 if let Some(connection) = self.connections.get_mut(to) {
                     connection.outbox.write(|out| {
-                        websocket::put_header(out, websocket::TEXT, 1 + text.len());
+                        put_header(out, TEXT, 1 + text.len());
                         out.push(b'4');
                         out.extend_from_slice(text);
                     });
@@ -180,7 +186,7 @@ impl State {
             }
             Message::Binary(bytes) => {
                 connection.outbox.write(|out| {
-                    websocket::put_header(out, websocket::BINARY, form.encoded_len(bytes.len()));
+                    put_header(out, BINARY, form.encoded_len(bytes.len()));
                     out.extend_from_slice(form.prefix());
                 });
                 connection.outbox.push(bytes.clone());
@@ -195,7 +201,7 @@ impl State {
             && connection.is_open()
         {
             connection.outbox.write(|out| {
-                websocket::put_header(out, opcode, payload.len());
+                put_header(out, opcode, payload.len());
                 out.extend_from_slice(payload);
             });
             self.mark_dirty(to);

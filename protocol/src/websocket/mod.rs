@@ -1,24 +1,30 @@
-//! WebSocket, the server's side (RFC 6455), on tungstenite's frame types.
+//! WebSocket, the server's side (RFC 6455), without I/O.
 //!
-//! The connection's context of that crate is not used: it keeps a read buffer for every connection, and
-//! ours are the kernel's until bytes have come. No extension is negotiated.
+//! Owned here: the upgrade handshake ([`accept`]), reading what clients send ([`Decoder`]: frames,
+//! fragments, unmasking, UTF-8, limits) and writing what servers send ([`encode`]). Opcodes and close
+//! codes are tungstenite's types; its connection object is not used, because it keeps buffers of its
+//! own for every connection.
 //!
-//! | file | what it owns |
-//! |---|---|
-//! | `handshake` | the upgrade request and its answer |
-//! | `decoder` | frames and fragments into messages |
-//! | `violation` | what a peer may not do, and the close code for it |
-//! | `mask` | unmasking by wide words |
-//! | `encode` | frame headers for what is sent |
+//! Not owned: sockets, queues, time-outs, and what to answer. A [`Violation`] names the close code a
+//! strict endpoint would send; Engine.IO, for instance, closes without a code in most cases.
+//!
+//! No extension is negotiated, so all reserved bits are refused.
 
+mod assembly;
+mod close;
 mod decoder;
-mod encode;
+pub mod encode;
+mod event;
 mod handshake;
+mod head;
 mod mask;
+mod utf8;
 mod violation;
 
-pub use decoder::{Decoder, Event};
-pub use encode::{BINARY, CLOSE, PING, PONG, TEXT, put_header};
+pub use close::CLOSE_REASON_BYTES_MAX;
+pub use decoder::Decoder;
+pub use event::Event;
 pub use handshake::{Accept, HandshakeError, accept};
-pub use tungstenite::protocol::frame::coding::{CloseCode, OpCode};
+pub use mask::Mask;
+pub use tungstenite::protocol::frame::coding::{CloseCode, Control, Data, OpCode};
 pub use violation::Violation;
