@@ -16,6 +16,7 @@ use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
 use crate::application::Application;
 use crate::driver;
+use crate::heart::Heart;
 use crate::interest::{Directory, SHARDS_MAX};
 use crate::listener;
 use crate::mesh::{Mesh, Parcel};
@@ -130,7 +131,7 @@ struct Node<F> {
 struct Running {
     thread: ExecutorJoinHandle<()>,
     started: Instant,
-    pulse: flume::Sender<()>,
+    heart: Heart,
     /// The shard's ticks at the last look.
     ticks: u64,
 }
@@ -155,14 +156,15 @@ where
             doorbell: self.mesh.doorbell(id),
         };
         let (ready, is_ready) = mpsc::channel();
-        let (pulse, feels) = flume::bounded(1);
+        let heart = Heart::default();
+        let shard_heart = heart.clone();
         let factory = self.factory.clone();
         let thread = self
             .executor(id)
-            .spawn(move || driver::run(place, factory, ready, feels))
+            .spawn(move || driver::run(place, factory, ready, shard_heart))
             .map_err(|error| failed(error.to_string()))?;
         match is_ready.recv() {
-            Ok(Ok(())) => Ok(Running { thread, started: Instant::now(), pulse, ticks: 0 }),
+            Ok(Ok(())) => Ok(Running { thread, started: Instant::now(), heart, ticks: 0 }),
             Ok(Err(message)) => Err(failed(message)),
             Err(_) => Err(failed(match thread.join() {
                 Err(error) => error.to_string(),
@@ -176,13 +178,14 @@ where
             true => Placement::Fixed(self.cores[usize::from(id) % self.cores.len()]),
             false => Placement::Unbound,
         };
-        // The network has its own ring: glommio's are for timers and the doorbell, and its defaults
-        // (10 MiB of locked memory, a preempt timer of 100 ms) fit neither our size nor our latency.
+        // The network has its own ring: glommio's are for timers and the doorbell, for which its default
+        // of 10 MiB of locked memory is far too much. Its preempt timer stays at 100 ms: our loop lets
+        // other tasks run once a turn by itself, and a short one makes the sleep that `heart` is about
+        // likely.
         LocalExecutorBuilder::new(placement)
             .name(&format!("shard-{id}"))
             .io_memory(64 * 1024)
             .ring_depth(256)
-            .preempt_timer(Duration::from_millis(5))
     }
 
     /// Waits for a signal; meanwhile starts again what died.
@@ -209,7 +212,7 @@ where
         for (shard, metrics) in self.shards.iter_mut().zip(&self.metrics) {
             let Some(shard) = shard else { continue };
             if std::mem::replace(&mut shard.ticks, metrics.ticks.value()) == shard.ticks {
-                let _ = shard.pulse.try_send(());
+                shard.heart.beat();
             }
         }
     }

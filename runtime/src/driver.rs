@@ -7,10 +7,10 @@ use std::rc::Rc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-use flume::Receiver;
 use glommio::timer::Timer;
 
 use crate::application::Application;
+use crate::heart::Heart;
 use crate::shard::{Place, Shard};
 use crate::wheel::STEP_MS;
 
@@ -19,7 +19,7 @@ pub(crate) async fn run<F>(
     place: Place,
     factory: F,
     ready: Sender<Result<(), String>>,
-    pulse: Receiver<()>,
+    heart: Heart,
 ) where
     F: Fn(Shard) -> Rc<dyn Application>,
 {
@@ -36,7 +36,7 @@ pub(crate) async fn run<F>(
     };
     let _ = ready.send(Ok(()));
     let tick = glommio::spawn_local(tick(shard.clone())).detach();
-    glommio::spawn_local(feel_pulse(shard.clone(), pulse)).detach();
+    glommio::spawn_local(feel_heart(shard.clone(), heart)).detach();
     loop {
         // A panic here is a mistake of ours, not of a handler: those are caught where they are called.
         // What this shard holds is given up, and the supervisor starts it again.
@@ -72,13 +72,10 @@ async fn tick(shard: Shard) {
     }
 }
 
-/// Waits for the supervisor, who wakes this executor when its ticks have stopped.
-///
-/// glommio's executor goes to sleep with runnable tasks queued when its preempt timer has fired before the
-/// first of them ran, as happens on a crowded machine. A pending timer would end that sleep, but the task
-/// that was to set it may be among those queued; only a wake from another thread surely ends it.
-async fn feel_pulse(shard: Shard, pulse: Receiver<()>) {
-    while pulse.recv_async().await.is_ok() && !shard.has_ended() {
+/// Goes on when the supervisor has woken this executor because its ticks had stopped.
+async fn feel_heart(shard: Shard, heart: Heart) {
+    while !shard.has_ended() {
+        heart.feel().await;
         shard.metrics().pulses.add(1);
         shard.nudge();
     }

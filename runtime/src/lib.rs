@@ -10,7 +10,7 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `boot`, `driver` | one executor per core, signals, supervision; the task that turns a shard |
+//! | `boot`, `driver`, `heart` | one executor per core, signals, supervision; the task that turns a shard |
 //! | `preflight`, `settings`, `metrics` | what is checked, set and counted |
 //! | `shard` | everything one core owns, and its turn |
 //! | `ring`, `listener` | the network: io_uring behind one interface, listeners |
@@ -31,6 +31,7 @@ mod driver;
 mod emit;
 mod frames;
 mod handoff;
+mod heart;
 mod identity;
 mod incoming;
 mod interest;
