@@ -1,10 +1,13 @@
 //! Runs every fuzz target: `cargo run --release --bin all -- <seconds per target>`.
 //!
 //! It builds the targets, then runs each on its corpus and on new input for the given time, as many at
-//! once as there are processors. It may be started from any directory; what makes the build
-//! instrumented is in `.cargo/config.toml`, which cargo reads from the directory it runs in, so cargo is
-//! called from here. New finds stay in the target directory; a crash is printed with its input, to be
-//! kept as a file in `corpus/` together with the fix.
+//! once as there are processors. New finds stay in the target directory; a crash is printed with its
+//! input, to be kept as a file in `corpus/` together with the fix.
+//!
+//! It may be started from any directory but `targets/`: what instruments the targets is in
+//! `targets/.cargo/config.toml`, which cargo reads from the directory it runs in. There a single target
+//! is run with `cargo run --release --bin <target> -- <folder for new finds> ../corpus/<target>`, and a
+//! single input with its file instead of the folders.
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -32,8 +35,6 @@ const TARGETS: &[(&str, usize)] = &[
 const TIMEOUT_SECONDS: u64 = 5;
 /// One target may have so much memory, in megabytes.
 const MEMORY_MB_MAX: u64 = 1024;
-
-const PACKAGE: &str = "yamabiko-fuzz-targets";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -156,15 +157,15 @@ fn report(log: &str, status: &str) -> String {
     let Some((_, path)) = path else { return format!("{tail}\n{status}, no input was kept") };
     let input = fs::read(path).unwrap_or_default();
     let hex: String = input.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{tail}\n{status}\ninput: {path}\ntext:  {:?}\nhex:   {hex}", input.escape_ascii())
+    format!("{tail}\n{status}\ninput: {path}\ntext:  {}\nhex:   {hex}", input.escape_ascii())
 }
 
-/// Cargo for the package of targets, in the directory whose configuration instruments them.
+/// Cargo in the package of targets, whose configuration instruments it.
 fn cargo(command: &str) -> Command {
     let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args([command, "--quiet", "--release", "--package", PACKAGE]);
+    cargo.args([command, "--quiet", "--release"]).current_dir(home().join("targets"));
     // Flags from the environment would replace those of the configuration.
-    cargo.current_dir(home()).env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     cargo
 }
 
