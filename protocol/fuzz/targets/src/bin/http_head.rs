@@ -123,13 +123,22 @@ fn framing(head: &Head<'_>) {
     }
     if head.is_websocket_upgrade() {
         assert_eq!(head.method(), Method::Get);
-        let mut answer = Vec::new();
-        match websocket::accept(|name| head.header(name)) {
-            Ok(accept) => accept.write_response(&mut answer, b""),
-            Err(error) => error.write_response(&mut answer),
-        }
-        assert!(answer.ends_with(b"\r\n\r\n"));
+        handshake(head);
     }
+}
+
+/// The answer to an upgrade has one end, whatever of the request is in it.
+fn handshake(head: &Head<'_>) {
+    let Ok(mut accept) = websocket::accept(|name| head.header(name)) else { return };
+    assert_eq!(accept.key().len(), 28);
+    if let Some(protocol) = accept.protocols().last() {
+        assert!(accept.choose(protocol), "{protocol:?} was offered");
+    }
+    let cookie = head.header("cookie").unwrap_or("a\r\n\r\nb");
+    let mut answer = Vec::new();
+    accept.write_response(&mut answer, &[("X-Cookie", cookie)]);
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n");
+    assert_eq!(end, Some(answer.len() - 4));
 }
 
 fn same(head: &Head<'_>, again: &Head<'_>) {

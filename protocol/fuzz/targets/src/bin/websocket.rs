@@ -3,13 +3,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use yamabiko_fuzz_targets::cuts;
-use yamabiko_protocol::limits::WebSocketLimits;
-use yamabiko_protocol::websocket::{Decoder, Event, Violation};
+use yamabiko_protocol::limits::{CONTROL_PAYLOAD_BYTES_MAX, WebSocketLimits};
+use yamabiko_protocol::websocket::{Decoder, Event, Violation, encode};
 
 /// Small, so that a few frames meet it.
 const LIMITS: WebSocketLimits = WebSocketLimits { message_bytes_max: 300 };
-/// What control frames may add to what is held, with what a growing buffer takes ahead.
-const CONTROL_BYTES_MAX: usize = 256;
+/// What a control frame adds to what is held, with what a growing buffer takes ahead and a little for
+/// the smallest buffer.
+const CONTROL_BYTES_MAX: usize = 2 * CONTROL_PAYLOAD_BYTES_MAX + 64;
 
 fuzz_target!(|input: &[u8]| {
     let whole = decode(&[input]);
@@ -18,68 +19,59 @@ fuzz_target!(|input: &[u8]| {
     }
 });
 
-/// An event that owns its payload.
-#[derive(Debug, PartialEq)]
-enum Seen {
-    Text(String),
-    Binary(Vec<u8>),
-    Ping(Vec<u8>),
-    Pong(Vec<u8>),
-    Close(Option<(u16, String)>),
-    Violation(Violation),
-}
-
-fn decode(pieces: &[&[u8]]) -> Vec<Seen> {
+/// What a decoder makes of pieces: events up to the end of the connection, and how it failed.
+fn decode(pieces: &[&[u8]]) -> (Vec<Event<'static>>, Option<Violation>) {
     let mut decoder = Decoder::new(LIMITS);
-    let mut seen = Vec::new();
+    let (mut events, mut failed) = (Vec::new(), None);
     let mut came = 0;
     for piece in pieces {
         let mut buffer = piece.to_vec();
-        let mut at = 0;
+        let mut input = &mut buffer[..];
         came += piece.len();
-        while at < buffer.len() {
-            let (taken, event) = decoder.decode(&mut buffer[at..]);
-            let event = event.map(|event| event.map(owned));
-            at += taken;
-            assert!(at <= buffer.len());
-            assert!(taken > 0, "no progress");
-            let held = decoder.held_bytes();
-            assert!(held <= LIMITS.message_bytes_max + CONTROL_BYTES_MAX, "{held} held");
-            assert!(held <= 2 * came + CONTROL_BYTES_MAX, "{held} held of {came}");
-            match event {
-                Ok(event) => seen.extend(event),
+        loop {
+            let (was_ended, left) = (decoder.is_ended(), input.len());
+            match decoder.decode(&mut input) {
+                Ok(Some(event)) => {
+                    assert!(!was_ended, "{event:?} after the end");
+                    assert!(input.len() < left, "{event:?} of nothing");
+                    assert_eq!(matches!(event, Event::Close(_)), decoder.is_ended());
+                    sound(&event);
+                    events.push(event.into_owned());
+                }
+                Ok(None) => break,
                 Err(violation) => {
-                    assert!([1002, 1007, 1009].contains(&violation.close_code()));
-                    seen.push(Seen::Violation(violation));
-                    return seen;
+                    assert!(!was_ended && decoder.is_ended());
+                    let code: u16 = violation.close_code().into();
+                    assert!([1002, 1007, 1009].contains(&code), "{code}");
+                    failed = Some(violation);
                 }
             }
         }
-        decoder.forget_delivered();
+        assert!(input.is_empty(), "bytes are left over");
+        let held = decoder.held_bytes();
+        assert!(held <= LIMITS.message_bytes_max + CONTROL_BYTES_MAX, "{held} held");
+        assert!(held <= 2 * came + CONTROL_BYTES_MAX, "{held} held of {came}");
+        assert!(!decoder.is_ended() || held == 0, "{held} held after the end");
     }
-    seen
+    (events, failed)
 }
 
-fn owned(event: Event<'_>) -> Seen {
+/// An event is within the limits, and can be answered.
+fn sound(event: &Event<'_>) {
+    let mut answer = Vec::new();
     match event {
         Event::Text(text) => {
             assert!(text.len() <= LIMITS.message_bytes_max);
-            Seen::Text(text.to_owned())
+            encode::put_text(&mut answer, text);
         }
         Event::Binary(bytes) => {
             assert!(bytes.len() <= LIMITS.message_bytes_max);
-            Seen::Binary(bytes.to_vec())
+            encode::put_binary(&mut answer, bytes);
         }
-        Event::Ping(bytes) => {
-            assert!(bytes.len() <= 125);
-            Seen::Ping(bytes.to_vec())
-        }
-        Event::Pong(bytes) => {
-            assert!(bytes.len() <= 125);
-            Seen::Pong(bytes.to_vec())
-        }
+        Event::Ping(payload) => encode::put_pong(&mut answer, payload),
+        Event::Pong(payload) => assert!(payload.len() <= CONTROL_PAYLOAD_BYTES_MAX),
         Event::Close(close) => {
-            Seen::Close(close.map(|(code, reason)| (code.into(), reason.to_owned())))
+            encode::put_close(&mut answer, close.as_ref().map(|it| (it.0, &*it.1)));
         }
     }
 }
