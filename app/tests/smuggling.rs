@@ -23,7 +23,10 @@ fn assert_refused(server: &Server, request: &[u8]) {
     wire.end();
     let response = wire.response().unwrap_or_else(|| panic!("no answer to {shown:?}"));
     let status = response.status;
-    assert!((400..500).contains(&status) || [501, 505].contains(&status), "{shown:?}: {response:?}");
+    assert!(
+        (400..500).contains(&status) || [501, 505].contains(&status),
+        "{shown:?}: {response:?}"
+    );
     assert_eq!(response.header("connection"), Some("close"), "{shown:?}: {response:?}");
     assert_eq!(wire.response(), None, "{shown:?}: something was answered behind a refusal");
 }
@@ -50,9 +53,22 @@ fn a_length_and_a_coding_together_are_refused() {
 #[test]
 fn any_coding_but_chunked_is_refused() {
     let codings = [
-        "identity", "gzip", "gzip, chunked", "chunked, gzip", "chunked, chunked", "xchunked",
-        "chunkedx", "\"chunked\"", "chunked;q=1", "chunked,", ",chunked", "\u{b}chunked", "chunk",
-        "chunked, identity", "identity, chunked", "",
+        "identity",
+        "gzip",
+        "gzip, chunked",
+        "chunked, gzip",
+        "chunked, chunked",
+        "xchunked",
+        "chunkedx",
+        "\"chunked\"",
+        "chunked;q=1",
+        "chunked,",
+        ",chunked",
+        "\u{b}chunked",
+        "chunk",
+        "chunked, identity",
+        "identity, chunked",
+        "",
     ];
     let mut requests: Vec<String> = codings
         .iter()
@@ -72,9 +88,26 @@ fn any_coding_but_chunked_is_refused() {
 #[test]
 fn a_length_that_is_not_one_plain_number_is_refused() {
     let lengths = [
-        "+5", "-5", "-0", "5 5", "5_0", "0x5", "5.0", "5,5", "5, 5", "5;5", "", "five", "\"5\"",
-        "99999999999999999999999", "18446744073709551616", "9223372036854775808", "1e1", "5\u{b}",
-        "5, 6", "\u{ff15}",
+        "+5",
+        "-5",
+        "-0",
+        "5 5",
+        "5_0",
+        "0x5",
+        "5.0",
+        "5,5",
+        "5, 5",
+        "5;5",
+        "",
+        "five",
+        "\"5\"",
+        "99999999999999999999999",
+        "18446744073709551616",
+        "9223372036854775808",
+        "1e1",
+        "5\u{b}",
+        "5, 6",
+        "\u{ff15}",
     ];
     let mut requests: Vec<String> = lengths
         .iter()
@@ -150,7 +183,9 @@ fn chunks_that_do_not_follow_the_grammar_are_refused() {
         format!("0\r\n{}\r\n", "X: y\r\n".repeat(2_000)),
         "0\r\nContent-Length: 5\nX: y\r\n\r\n".to_owned(),
     ];
-    assert_all_refused(&bodies.map(|body| format!("{POST}Transfer-Encoding: chunked\r\n\r\n{body}")));
+    assert_all_refused(
+        &bodies.map(|body| format!("{POST}Transfer-Encoding: chunked\r\n\r\n{body}")),
+    );
 }
 
 #[test]

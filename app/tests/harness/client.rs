@@ -80,7 +80,6 @@ impl Client {
         assert_eq!(self.ask("[\"message-with-ack\",\"alive\"]"), "[\"alive\"]");
     }
 
-    /// The name of the event in a packet, and its whole JSON.
     pub(crate) fn join(&mut self, room: &str) {
         self.ask(&format!("[\"join\",\"{room}\"]"));
     }

@@ -4,7 +4,7 @@
 //! bytes, so that a test says exactly what goes over the wire, and every read has a time limit: a test
 //! that waits for what never comes fails instead of hanging.
 
-#![allow(dead_code, clippy::unwrap_used)] // each test file uses its part; a test may panic
+#![allow(dead_code, unused_imports, clippy::unwrap_used)] // each test file uses its part; a test may panic
 
 mod client;
 mod inside;
@@ -19,5 +19,7 @@ pub(crate) use inside::Inside;
 pub(crate) use poller::Poller;
 pub(crate) use random::Random;
 pub(crate) use server::{Server, soon};
-pub(crate) use websocket::{BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, WebSocket, frame};
+pub(crate) use websocket::{
+    BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, WebSocket, frame,
+};
 pub(crate) use wire::{HANDSHAKE, Response, UPGRADE, Wire, get};
