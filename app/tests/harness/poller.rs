@@ -73,11 +73,17 @@ impl Poller {
         self.send(&format!("42{event}"));
     }
 
-    /// Sends an event and waits for its acknowledgement, leaving out what else comes.
-    pub(crate) fn ask(&mut self, event: &str) -> String {
+    /// Sends an event that wants an acknowledgement; returns its id.
+    pub(crate) fn emit_for_ack(&mut self, event: &str) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
         self.send(&format!("42{id}{event}"));
+        id
+    }
+
+    /// Sends an event and waits for its acknowledgement, leaving out what else comes.
+    pub(crate) fn ask(&mut self, event: &str) -> String {
+        let id = self.emit_for_ack(event);
         loop {
             let packet = self.packet();
             if let Some((acked, args)) = ack_of(&packet) {
