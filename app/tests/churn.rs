@@ -21,7 +21,7 @@ const WARM_UP: usize = 4;
 const WAVES: usize = 16;
 
 /// Polling sessions that were left without a word are gone soon.
-const IMPATIENT: [(&str, &str); 2] = [("PING_INTERVAL", "400"), ("PING_TIMEOUT", "400")];
+const IMPATIENT: [(&str, &str); 2] = [("PING_INTERVAL", "1500"), ("PING_TIMEOUT", "1500")];
 
 /// A client that is there.
 enum Guest {
@@ -86,8 +86,10 @@ fn go(guest: Guest, i: usize) {
         }
         (Guest::WebSocket(mut client), 1) => client.send("41"),
         (Guest::WebSocket(mut client), _) => client.socket.send(CLOSE, &[]),
-        (Guest::Polling(mut poller), 1) => drop(poller.send("1")),
-        (Guest::Polling(mut poller), _) => drop(poller.send("41")),
+        (Guest::Polling(mut poller), way) => {
+            let farewell = poller.post(if way == 1 { "1" } else { "41" });
+            poller.posts.ask(farewell);
+        }
         (Guest::Wire(_), _) => {}
     }
 }
@@ -119,7 +121,7 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
         if number == WARM_UP || number == WAVES {
             server.wait_for_descriptors(descriptors);
             // Sessions that nobody ended are over now, and the handlers of all of them.
-            thread::sleep(Duration::from_millis(1_500));
+            thread::sleep(Duration::from_millis(3_500));
         }
         history.push(server.rss_bytes());
         if number == WARM_UP {
@@ -139,8 +141,8 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
 fn nothing_is_counted_when_everybody_has_left() {
     let mut config = Config::default();
     config.settings.shards = Some(2);
-    config.settings.ping_interval = Duration::from_millis(400);
-    config.settings.ping_timeout = Duration::from_millis(400);
+    config.settings.ping_interval = Duration::from_millis(1_500);
+    config.settings.ping_timeout = Duration::from_millis(1_500);
     let server = Inside::start(config);
     wave(server.address(), 500);
     let gauges = || {

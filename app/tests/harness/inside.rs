@@ -39,6 +39,13 @@ impl Inside {
 
 fn sleepers() -> Namespace {
     Namespace::new()
+        .on_connect(async |socket: Socket| {
+            let _ = socket.emit("auth", &());
+        })
+        .on("ask", async |socket: Socket| {
+            let patience = Some(std::time::Duration::from_secs(60));
+            let _ = socket.emit_with_raw_ack("question", &(), patience).await;
+        })
         .on("join", async |socket: Socket, room: String| {
             let _ = socket.join(&room);
         })

@@ -139,6 +139,12 @@ impl Wire {
         Some(response)
     }
 
+    /// Sends a request and reads its answer, if the connection is still open for it.
+    pub(crate) fn response_or_none(&mut self, request: impl AsRef<[u8]>) -> Option<Response> {
+        self.send(request);
+        self.response()
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) fn ask(&mut self, request: impl AsRef<[u8]>) -> Response {
         self.send(request);
