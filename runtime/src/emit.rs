@@ -234,7 +234,6 @@ impl Shard {
             if let Some(place) = place {
                 let membership = entry.memberships.swap_remove(place);
                 state.leave_room(membership);
-                state.count_rooms();
             }
             Ok(())
         })
@@ -354,7 +353,7 @@ impl State {
         Ok(())
     }
 
-    fn count_rooms(&self) {
+    pub(crate) fn count_rooms(&self) {
         let rooms = &self.metrics.rooms;
         rooms.sub(rooms.value());
         rooms.add(self.rooms.len() as u64);

@@ -227,6 +227,8 @@ impl Shard {
     fn engine_request(&self, key: ConnectionKey, head: &Head<'_>) -> Routed {
         let [transport, eio, sid, b64, j] =
             head.query().unique(["transport", "EIO", "sid", "b64", "j"]);
+        // A repeated `sid` names no session; it must not begin one either.
+        let sid = sid.or_else(|| head.query().get("sid").map(|_| "repeated".into()));
         if let Some(shard) = sid.as_deref().and_then(|sid| self.owner_elsewhere(sid)) {
             return Routed::Elsewhere(shard);
         }

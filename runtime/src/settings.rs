@@ -140,7 +140,9 @@ impl Default for Limits {
 
 impl Default for RingSettings {
     fn default() -> Self {
-        Self { entries: 4096, buffers: 1024, buffer_bytes: 16 * 1024, backlog: 65_535 }
+        // Buffers come back within the turn that filled them, so a shard needs no more than one turn
+        // brings; what it has is touched in rounds and so all of it is soon resident: 4 MiB.
+        Self { entries: 4096, buffers: 256, buffer_bytes: 16 * 1024, backlog: 65_535 }
     }
 }
 

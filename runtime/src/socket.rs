@@ -426,6 +426,7 @@ impl State {
         {
             own.moved(place);
         }
+        self.count_rooms();
     }
 
     /// Leaves an errand that replays events once the state is free.

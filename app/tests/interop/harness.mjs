@@ -33,6 +33,9 @@ export async function serve(environment = {}) {
     env: { ...process.env, PORT: "0", SHARDS, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  // A test that failed half-way leaves its server behind: it must neither keep this process nor outlive it.
+  child.unref();
+  process.once("exit", () => child.kill("SIGKILL"));
   const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
   const port = await new Promise((resolve, reject) => {
     let output = "";
@@ -41,6 +44,7 @@ export async function serve(environment = {}) {
       const ready = /ready (\d+)/.exec(output);
       if (ready) resolve(Number(ready[1]));
     });
+    child.stdout.unref?.();
     ended.then((code) => reject(new Error(`the server ended with ${code} before it was ready`)));
   });
   return {

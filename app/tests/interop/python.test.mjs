@@ -16,6 +16,6 @@ test("python-socketio over every transport", { timeout: 60_000 }, async () => {
   const { status, stdout, stderr } = await new Promise((resolve) => {
     setImmediate(() => resolve(spawnSync(python, [`${here}python_client.py`, server.url], { encoding: "utf8", timeout: 50_000 })));
   });
-  assert.equal(status, 0, stdout + stderr);
   await server.stop();
+  assert.equal(status, 0, stdout + stderr);
 });
