@@ -33,8 +33,6 @@ export async function serve(environment = {}) {
     env: { ...process.env, PORT: "0", SHARDS, ...environment },
     stdio: ["ignore", "pipe", "inherit"],
   });
-  // A test that failed half-way leaves its server behind: it must neither keep this process nor outlive it.
-  child.unref();
   process.once("exit", () => child.kill("SIGKILL"));
   const ended = new Promise((resolve) => child.once("exit", (code, signal) => resolve(code ?? signal)));
   const port = await new Promise((resolve, reject) => {
@@ -44,14 +42,18 @@ export async function serve(environment = {}) {
       const ready = /ready (\d+)/.exec(output);
       if (ready) resolve(Number(ready[1]));
     });
-    child.stdout.unref?.();
+
     ended.then((code) => reject(new Error(`the server ended with ${code} before it was ready`)));
   });
+  // A test that failed half-way leaves its server behind: it must neither keep this process nor outlive it.
+  child.unref();
+  child.stdout.unref?.();
   return {
     port,
     pid: child.pid,
     url: `http://127.0.0.1:${port}`,
     async stop() {
+      child.ref();
       child.kill("SIGTERM");
       assert.equal(await within(ended, 15_000, "the server to end"), 0);
     },
