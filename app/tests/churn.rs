@@ -18,7 +18,7 @@ const THREADS: usize = 2;
 const CROWD: usize = 50;
 /// Waves until everything that is kept for good has been allocated, and all of them.
 const WARM_UP: usize = 4;
-const WAVES: usize = 16;
+const WAVES: usize = 64;
 
 /// Polling sessions that were left without a word are gone soon.
 const IMPATIENT: [(&str, &str); 2] = [("PING_INTERVAL", "1500"), ("PING_TIMEOUT", "1500")];
@@ -114,11 +114,12 @@ fn wave(address: SocketAddr, size: usize) {
 fn memory_and_descriptors_return_after_forty_thousand_clients() {
     let server = Server::with(2, &IMPATIENT);
     let descriptors = server.descriptors();
+    server.warm_up();
     let mut warm = 0;
     let mut history = Vec::new();
     for number in 1..=WAVES {
         wave(server.address(), WAVE);
-        if number == WARM_UP || number == WAVES {
+        if number % 4 == 0 {
             server.wait_for_descriptors(descriptors);
             // Sessions that nobody ended are over now, and the handlers of all of them.
             thread::sleep(Duration::from_millis(3_500));
