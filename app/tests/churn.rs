@@ -18,10 +18,16 @@ const THREADS: usize = 2;
 const CROWD: usize = 50;
 /// Waves until everything that is kept for good has been allocated, and all of them.
 const WARM_UP: usize = 4;
-const WAVES: usize = 64;
+const WAVES: usize = 16;
 
-/// Polling sessions that were left without a word are gone soon.
-const IMPATIENT: [(&str, &str); 2] = [("PING_INTERVAL", "1500"), ("PING_TIMEOUT", "1500")];
+/// Polling sessions that were left without a word are gone soon, and what is remembered of deadlines.
+const IMPATIENT: [(&str, &str); 5] = [
+    ("PING_INTERVAL", "1500"),
+    ("PING_TIMEOUT", "1500"),
+    ("CONNECT_TIMEOUT", "3000"),
+    ("HEADER_TIMEOUT", "3000"),
+    ("KEEP_ALIVE_TIMEOUT", "3000"),
+];
 
 /// A client that is there.
 enum Guest {
@@ -119,10 +125,10 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
     let mut history = Vec::new();
     for number in 1..=WAVES {
         wave(server.address(), WAVE);
-        if number % 4 == 0 {
+        if number == WARM_UP || number == WAVES {
             server.wait_for_descriptors(descriptors);
             // Sessions that nobody ended are over now, and the handlers of all of them.
-            thread::sleep(Duration::from_millis(3_500));
+            thread::sleep(Duration::from_millis(5_500));
         }
         history.push(server.rss_bytes());
         if number == WARM_UP {

@@ -22,7 +22,7 @@ const FRAMES: usize = 20_000;
 const PACKETS: usize = 50_000;
 const HEALTHY: usize = 8;
 /// How long a session lives that nobody cares for.
-const PATIENCE: Duration = Duration::from_millis(3_500);
+const PATIENCE: Duration = Duration::from_millis(4_500);
 const MIB: usize = 1024 * 1024;
 
 /// Pieces that parsers trip over.
@@ -305,8 +305,13 @@ fn attack(
 fn a_hundred_thousand_mutations_disturb_nobody() {
     println!("seed {SEED:#x}");
     // Sessions that mutated handshakes open are soon given up.
-    let patience =
-        [("PING_INTERVAL", "1000"), ("PING_TIMEOUT", "2000"), ("CONNECT_TIMEOUT", "2000")];
+    let patience = [
+        ("PING_INTERVAL", "1000"),
+        ("PING_TIMEOUT", "2000"),
+        ("CONNECT_TIMEOUT", "2000"),
+        ("HEADER_TIMEOUT", "3000"),
+        ("KEEP_ALIVE_TIMEOUT", "3000"),
+    ];
     let server = Server::with(2, &patience);
     let descriptors = server.descriptors();
     server.warm_up();
