@@ -20,8 +20,14 @@ const CROWD: usize = 50;
 const WARM_UP: usize = 4;
 const WAVES: usize = 16;
 
-/// Polling sessions that were left without a word are gone soon.
-const IMPATIENT: [(&str, &str); 2] = [("PING_INTERVAL", "1500"), ("PING_TIMEOUT", "1500")];
+/// Polling sessions that were left without a word are gone soon, and what is remembered of deadlines.
+const IMPATIENT: [(&str, &str); 5] = [
+    ("PING_INTERVAL", "1500"),
+    ("PING_TIMEOUT", "1500"),
+    ("CONNECT_TIMEOUT", "3000"),
+    ("HEADER_TIMEOUT", "3000"),
+    ("KEEP_ALIVE_TIMEOUT", "3000"),
+];
 
 /// A client that is there.
 enum Guest {
@@ -114,6 +120,7 @@ fn wave(address: SocketAddr, size: usize) {
 fn memory_and_descriptors_return_after_forty_thousand_clients() {
     let server = Server::with(2, &IMPATIENT);
     let descriptors = server.descriptors();
+    server.warm_up();
     let mut warm = 0;
     let mut history = Vec::new();
     for number in 1..=WAVES {
@@ -121,7 +128,7 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
         if number == WARM_UP || number == WAVES {
             server.wait_for_descriptors(descriptors);
             // Sessions that nobody ended are over now, and the handlers of all of them.
-            thread::sleep(Duration::from_millis(3_500));
+            thread::sleep(Duration::from_millis(5_500));
         }
         history.push(server.rss_bytes());
         if number == WARM_UP {

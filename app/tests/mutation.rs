@@ -21,6 +21,8 @@ const BODIES: usize = 20_000;
 const FRAMES: usize = 20_000;
 const PACKETS: usize = 50_000;
 const HEALTHY: usize = 8;
+/// How long a session lives that nobody cares for.
+const PATIENCE: Duration = Duration::from_millis(4_500);
 const MIB: usize = 1024 * 1024;
 
 /// Pieces that parsers trip over.
@@ -303,10 +305,16 @@ fn attack(
 fn a_hundred_thousand_mutations_disturb_nobody() {
     println!("seed {SEED:#x}");
     // Sessions that mutated handshakes open are soon given up.
-    let patience =
-        [("PING_INTERVAL", "3000"), ("PING_TIMEOUT", "5000"), ("CONNECT_TIMEOUT", "3000")];
+    let patience = [
+        ("PING_INTERVAL", "1000"),
+        ("PING_TIMEOUT", "2000"),
+        ("CONNECT_TIMEOUT", "2000"),
+        ("HEADER_TIMEOUT", "3000"),
+        ("KEEP_ALIVE_TIMEOUT", "3000"),
+    ];
     let server = Server::with(2, &patience);
     let descriptors = server.descriptors();
+    server.warm_up();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let healthy: Vec<_> = (0..HEALTHY)
@@ -320,12 +328,14 @@ fn a_hundred_thousand_mutations_disturb_nobody() {
             attack(&server, SEED + 10, BODIES / 4, Mutator::bodies);
             attack(&server, SEED + 20, FRAMES / 4, Mutator::frames);
             attack(&server, SEED + 30, PACKETS / 4, Mutator::packets);
+            thread::sleep(PATIENCE);
             let warm = server.rss_bytes();
             let mut done = 0;
             done += attack(&server, SEED + 40, HEADS, Mutator::head);
             done += attack(&server, SEED + 50, BODIES, Mutator::bodies);
             done += attack(&server, SEED + 60, FRAMES, Mutator::frames);
             done += attack(&server, SEED + 70, PACKETS, Mutator::packets);
+            thread::sleep(PATIENCE);
             (done, warm)
         });
         let attacked = attacked.unwrap().join();

@@ -12,6 +12,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::client::Client;
+use super::websocket::{TEXT, frame};
+
 /// How long the process may take to stop: its own deadline is ten seconds, and one more.
 const STOP_MAX: Duration = Duration::from_secs(14);
 /// What is kept of the log.
@@ -79,6 +82,19 @@ impl Server {
 
     fn proc(&self, file: &str) -> PathBuf {
         ["/proc", &self.child.id().to_string(), file].iter().collect()
+    }
+
+    /// Has it use every page of its receive buffers once, so that what grows later grows for a reason.
+    pub(crate) fn warm_up(&self) {
+        let message =
+            frame(0x80 | TEXT, format!("42[\"x\",\"{}\"]", "x".repeat(900_000)).as_bytes());
+        for _ in 0..16 {
+            let mut client = Client::open(self.address());
+            for _ in 0..5 {
+                client.socket.wire.send(&message);
+            }
+            client.assert_alive();
+        }
     }
 
     /// Waits until it has no more than `count` descriptors open.
