@@ -25,28 +25,26 @@ fn echoes() -> Namespace {
     Namespace::new()
         .on_connect(async |socket: Socket| {
             let auth = socket.handshake().ok().and_then(|it| it.auth::<serde_json::Value>());
-            let _ = socket.emit("auth", &(auth.unwrap_or_else(|| serde_json::json!({})),));
+            let _ = socket.emit("auth", &(auth,));
         })
-        .on("message", async |socket: Socket, args: RawArgs| {
+        .on("message", |socket: Socket, args: RawArgs| {
             let _ = socket.emit("message-back", &args);
         })
-        .on("message-with-ack", async |_: Socket, args: RawArgs| args)
-        .on("join", async |socket: Socket, room: String| -> Result<(), Reject> {
+        .on("message-with-ack", |_: Socket, args: RawArgs| args)
+        .on("join", |socket: Socket, room: String| -> Result<(), Reject> {
             Ok(socket.join(&room)?)
         })
-        .on("leave", async |socket: Socket, room: String| -> Result<(), Reject> {
+        .on("leave", |socket: Socket, room: String| -> Result<(), Reject> {
             Ok(socket.leave(&room)?)
         })
-        .on("rooms", async |socket: Socket| -> Result<(Vec<String>,), Reject> {
-            Ok((socket.rooms()?,))
-        })
-        .on("say", async |socket: Socket, room: String, what: serde_json::Value| {
+        .on("rooms", |socket: Socket| -> Result<(Vec<String>,), Reject> { Ok((socket.rooms()?,)) })
+        .on("say", |socket: Socket, room: String, what: serde_json::Value| {
             let _ = socket.to(&room).emit("said", &(what,));
         })
-        .on("say-all", async |socket: Socket, args: RawArgs| {
+        .on("say-all", |socket: Socket, args: RawArgs| {
             let _ = socket.everyone().emit("said", &args);
         })
-        .on("shout", async |socket: Socket, args: RawArgs| {
+        .on("shout", |socket: Socket, args: RawArgs| {
             let _ = socket.broadcast().emit("said", &args);
         })
         .on("say-volatile", async |socket: Socket, args: RawArgs| {
@@ -78,7 +76,7 @@ fn echoes() -> Namespace {
 }
 
 fn denied() -> Namespace {
-    Namespace::new().guard(async |socket: Socket| {
+    Namespace::new().guard(async |socket: Socket| -> Result<(), Reject> {
         // Late, so that what a client sends meanwhile has to wait.
         socket.sleep(Duration::from_millis(20)).await;
         Err(Reject::new("nope").with_data(&serde_json::json!({ "code": 7 })))
@@ -91,7 +89,7 @@ fn late() -> Namespace {
         socket.sleep(Duration::from_millis(100)).await;
         Ok(())
     });
-    guarded.on("message", async |socket: Socket, args: RawArgs| {
+    guarded.on("message", |socket: Socket, args: RawArgs| {
         let _ = socket.emit("message-back", &args);
     })
 }

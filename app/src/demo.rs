@@ -10,9 +10,10 @@ use yamabiko_protocol::engine::SessionId;
 use yamabiko_protocol::http::is_not_modified;
 use yamabiko_runtime::HttpRequest;
 
-use crate::app::{App, Response};
-use crate::handler::Reject;
+use crate::answer::Reject;
+use crate::app::App;
 use crate::namespace::Namespace;
+use crate::response::Response;
 use crate::socket::Socket;
 
 /// Longest name and room, and longest line, in characters.
@@ -22,6 +23,7 @@ const TEXT_CHARS_MAX: usize = 2_000;
 /// The page's files, which need no build step.
 const FILES: &[(&str, &str, &str)] = &[
     ("/", "text/html; charset=utf-8", include_str!("../demo/index.html")),
+    ("/index.html", "text/html; charset=utf-8", include_str!("../demo/index.html")),
     ("/style.css", "text/css; charset=utf-8", include_str!("../demo/style.css")),
     ("/chat.js", "text/javascript; charset=utf-8", include_str!("../demo/chat.js")),
     ("/view.js", "text/javascript; charset=utf-8", include_str!("../demo/view.js")),
@@ -90,11 +92,10 @@ pub fn app() -> App {
 }
 
 fn file(request: &HttpRequest<'_>, content_type: &'static str, text: &'static str) -> Response {
-    let etag = concat!("\"", env!("CARGO_PKG_VERSION"), "\"");
     // While the demo is being worked on the version stays and the text does not.
-    let etag = format!("{}-{:x}\"", etag.trim_end_matches('"'), fingerprint(text));
+    let etag = format!("\"{}-{:x}\"", env!("CARGO_PKG_VERSION"), fingerprint(text));
     let response = match is_not_modified(request.head.header("if-none-match"), &etag) {
-        true => Response::new(304, content_type, ""),
+        true => Response::not_modified(),
         false => Response::new(200, content_type, text),
     };
     response.with_header("ETag", etag).with_header("Cache-Control", "no-cache")

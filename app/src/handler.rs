@@ -1,183 +1,101 @@
-//! Handlers: what may be one, how its arguments are read, and what its answer becomes.
+//! Event handlers: what may be one, and how its arguments are read.
+//!
+//! A handler is compiled into one call that reads the arguments as the tuple it takes and runs it. A plain
+//! closure is simply called. An `async` one becomes a future on the heap, the only allocation here, which
+//! is polled at once and becomes a task only if it has to wait.
 
-use std::fmt;
 use std::rc::Rc;
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use yamabiko_protocol::socket::Event;
-use yamabiko_runtime::{EmitArgs, Shard};
 
+use crate::answer::{Call, IntoAck};
+use crate::marker::{Async, Raw, Sync};
 use crate::socket::Socket;
-use crate::{ArgsError, RawArgs};
+use crate::{Args, ArgsError, RawArgs};
 
-/// A handler's refusal: the client's acknowledgement, if it asked for one, is `{"error": message}`; in a
-/// guard it becomes the client's `connect_error`.
+/// A closure or function, `async` or not, that takes a [`Socket`] and then either up to six arguments that
+/// serde can read, or [`RawArgs`]. `M` is found by inference.
 ///
-/// Strings, boxed errors and the errors of this crate turn into one by `?`; for others there is
-/// `map_err(Reject::of)`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Reject {
-    message: String,
-    data: Option<String>,
-}
-
-impl Reject {
-    /// A refusal with a message for the client.
-    pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), data: None }
-    }
-
-    /// A refusal with an error's text.
-    pub fn of(error: impl fmt::Display) -> Self {
-        Self::new(error.to_string())
-    }
-
-    /// Adds what the client's `connect_error` has as `data`. A value that cannot be JSON is left out.
-    pub fn with_data<T: Serialize>(mut self, data: &T) -> Self {
-        self.data = serde_json::to_string(data).ok();
-        self
-    }
-
-    /// The message.
-    pub fn message(&self) -> &str {
-        &self.message
-    }
-
-    pub(crate) fn data(&self) -> Option<&str> {
-        self.data.as_deref()
-    }
-}
-
-impl fmt::Display for Reject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl From<&str> for Reject {
-    fn from(message: &str) -> Self {
-        Self::new(message)
-    }
-}
-
-impl From<String> for Reject {
-    fn from(message: String) -> Self {
-        Self::new(message)
-    }
-}
-
-// One for all errors would leave no room for strings, and strings are what guards mostly say.
-macro_rules! reject_from {
-    ($($error:ty),* $(,)?) => {
-        $(impl From<$error> for Reject {
-            fn from(error: $error) -> Self {
-                Self::new(error.to_string())
-            }
-        })*
-    };
-}
-
-reject_from!(
-    ArgsError,
-    crate::AckFailure,
-    crate::EmitError,
-    crate::Gone,
-    crate::JoinError,
-    serde_json::Error,
-    std::io::Error,
-    std::fmt::Error,
-    std::num::ParseIntError,
-    std::num::ParseFloatError,
-    Box<dyn std::error::Error>,
-);
-
-/// What a handler returns: its acknowledgement. `M` tells the two kinds apart and is found by inference.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` cannot be a handler's answer",
-    note = "return something that implements `serde::Serialize`, `RawArgs`, or a `Result<_, Reject>` of it"
-)]
-pub trait IntoAck<M> {
-    /// Answers the event `id` of the socket, or logs why there is no answer.
-    fn answer(self, shard: &Shard, socket: &Socket, event: &str, id: Option<u64>);
-}
-
-/// Marks answers that are sent as they are.
-pub struct Plain;
-/// Marks answers that may be refusals.
-pub struct Fallible;
-
-impl<T: EmitArgs> IntoAck<Plain> for T {
-    fn answer(self, shard: &Shard, socket: &Socket, event: &str, id: Option<u64>) {
-        let Some(id) = id else { return };
-        if let Err(error) = shard.acknowledge(socket.key(), id, &self) {
-            tracing::debug!(event, %error, "an acknowledgement was not sent");
-        }
-    }
-}
-
-impl<T: EmitArgs> IntoAck<Fallible> for Result<T, Reject> {
-    fn answer(self, shard: &Shard, socket: &Socket, event: &str, id: Option<u64>) {
-        match self {
-            Ok(value) => value.answer(shard, socket, event, id),
-            Err(reject) => {
-                tracing::debug!(event, error = %reject, "a handler refused an event");
-                ErrorAnswer { error: reject.message() }.answer(shard, socket, event, id);
-            }
-        }
-    }
-}
-
-/// What a client gets as acknowledgement when there is nothing better.
-#[derive(Serialize)]
-pub(crate) struct ErrorAnswer<'a> {
-    pub(crate) error: &'a str,
-}
-
-/// An async closure or function that takes a [`Socket`] and up to six arguments, or [`RawArgs`]. `M` is
-/// found by inference.
+/// Arguments that are missing at the end are read as `null`, so an `Option` takes them; more than the
+/// handler takes are ignored, as JavaScript does.
+///
+/// The arguments' types must be written out, as a closure is not looked into for them:
+///
+/// ```
+/// # use yamabiko::{Namespace, RawArgs, Socket};
+/// Namespace::new()
+///     .on("add", |_: Socket, a: i64, b: i64| a + b)
+///     .on("echo", |_: Socket, all: RawArgs| all)
+///     .on("later", async |socket: Socket, ms: u64| {
+///         socket.sleep(std::time::Duration::from_millis(ms)).await;
+///     });
+/// ```
+///
+/// What is no handler is refused by the compiler. Arguments are owned, as a handler may wait:
+///
+/// ```compile_fail,E0277
+/// # use yamabiko::{Namespace, Socket};
+/// Namespace::new().on("say", |_: Socket, _borrowed: &'static str| ());
+/// ```
+///
+/// and an answer is something that can be sent:
+///
+/// ```compile_fail,E0277
+/// # use yamabiko::{Namespace, Socket};
+/// Namespace::new().on("say", |_: Socket| std::time::Instant::now());
+/// ```
 #[diagnostic::on_unimplemented(
     message = "this is no event handler",
-    label = "not `async |socket: Socket, …| …` with arguments that serde can read",
-    note = "each argument after the `Socket` needs a type that implements `serde::de::DeserializeOwned`; \
-            `RawArgs` alone takes all of them as they came",
-    note = "an error type other than `yamabiko::Reject` is turned into one with `?`"
+    label = "not `|socket: Socket, …| …` or `async |socket: Socket, …| …` with arguments that serde can read",
+    note = "each argument after the `Socket`, at most six, needs a written type that implements \
+            `serde::de::DeserializeOwned` (`String`, not `&str`); `RawArgs` alone takes all as they came",
+    note = "its answer needs `serde::Serialize`, or to be `RawArgs`, or a `Result<_, yamabiko::Reject>`"
 )]
 pub trait EventHandler<M>: 'static {
     /// Reads the arguments and calls the handler.
     ///
     /// # Errors
     /// An argument is not of the type that the handler takes.
-    fn call(
-        self: &Rc<Self>,
-        shard: &Shard,
-        socket: &Socket,
-        event: &Event<'_>,
-    ) -> Result<(), ArgsError>;
+    #[doc(hidden)]
+    fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)>;
 }
 
 macro_rules! event_handler {
     ($($argument:ident),*) => {
-        #[allow(non_snake_case, unused_parens)]
-        impl<H, R, K, $($argument),*> EventHandler<(K, ($($argument,)*))> for H
+        #[allow(non_snake_case)]
+        impl<H, R, K, $($argument),*> EventHandler<Async<(K, $($argument,)*)>> for H
         where
             H: AsyncFn(Socket, $($argument),*) -> R + 'static,
             R: IntoAck<K> + 'static,
             $($argument: DeserializeOwned + 'static,)*
         {
-            fn call(
-                self: &Rc<Self>,
-                shard: &Shard,
-                socket: &Socket,
-                event: &Event<'_>,
-            ) -> Result<(), ArgsError> {
-                let ($($argument,)*): ($($argument,)*) = event.args.parse_tuple()?;
-                let (handler, own, socket) = (Rc::clone(self), shard.clone(), socket.clone());
-                let (name, id) = (event.name.to_string(), event.id);
-                shard.run(Some(socket.key()), async move {
-                    let answer = handler(socket.clone(), $($argument),*).await;
-                    answer.answer(&own, &socket, &name, id);
+            fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)> {
+                let ($($argument,)*): ($($argument,)*) = match args.parse_tuple() {
+                    Ok(arguments) => arguments,
+                    Err(error) => return Err((call, error)),
+                };
+                let handler = Rc::clone(self);
+                call.socket.clone().spawn(async move {
+                    let answer = handler(call.socket.clone(), $($argument),*).await;
+                    answer.answer(&call);
                 });
+                Ok(())
+            }
+        }
+
+        #[allow(non_snake_case)]
+        impl<H, R, K, $($argument),*> EventHandler<Sync<(K, $($argument,)*)>> for H
+        where
+            H: Fn(Socket, $($argument),*) -> R + 'static,
+            R: IntoAck<K>,
+            $($argument: DeserializeOwned,)*
+        {
+            fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)> {
+                let ($($argument,)*): ($($argument,)*) = match args.parse_tuple() {
+                    Ok(arguments) => arguments,
+                    Err(error) => return Err((call, error)),
+                };
+                self(call.socket.clone(), $($argument),*).answer(&call);
                 Ok(())
             }
         }
@@ -192,27 +110,44 @@ event_handler!(A, B, C, D);
 event_handler!(A, B, C, D, E);
 event_handler!(A, B, C, D, E, F);
 
-/// Marks handlers that take all arguments as they came.
-pub struct Raw;
-
-impl<H, R, K> EventHandler<(K, Raw)> for H
+impl<H, R, K> EventHandler<Async<Raw<K>>> for H
 where
     H: AsyncFn(Socket, RawArgs) -> R + 'static,
     R: IntoAck<K> + 'static,
 {
-    fn call(
-        self: &Rc<Self>,
-        shard: &Shard,
-        socket: &Socket,
-        event: &Event<'_>,
-    ) -> Result<(), ArgsError> {
-        let args = RawArgs::from(&event.args);
-        let (handler, own, socket) = (Rc::clone(self), shard.clone(), socket.clone());
-        let (name, id) = (event.name.to_string(), event.id);
-        shard.run(Some(socket.key()), async move {
-            let answer = handler(socket.clone(), args).await;
-            answer.answer(&own, &socket, &name, id);
+    fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)> {
+        let (handler, args) = (Rc::clone(self), RawArgs::from(args));
+        call.socket.clone().spawn(async move {
+            let answer = handler(call.socket.clone(), args).await;
+            answer.answer(&call);
         });
         Ok(())
     }
+}
+
+impl<H, R, K> EventHandler<Sync<Raw<K>>> for H
+where
+    H: Fn(Socket, RawArgs) -> R + 'static,
+    R: IntoAck<K>,
+{
+    fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)> {
+        self(call.socket.clone(), RawArgs::from(args)).answer(&call);
+        Ok(())
+    }
+}
+
+/// Types that only tell kinds of handlers and answers apart, for the compiler; found by inference.
+pub mod marker {
+    use std::marker::PhantomData;
+
+    /// Handlers that are `async`.
+    pub struct Async<A>(PhantomData<A>);
+    /// Handlers that are not.
+    pub struct Sync<A>(PhantomData<A>);
+    /// Handlers that take all arguments as they came.
+    pub struct Raw<K>(PhantomData<K>);
+    /// Answers that are sent as they are.
+    pub struct Plain;
+    /// Answers that may be refusals.
+    pub struct Fallible;
 }

@@ -50,22 +50,31 @@
 //! | `serve_client` | the official client's files |
 //! | `demo` | the chat that the `yamabiko` binary serves |
 
+mod answer;
 mod app;
+mod broadcast;
 mod config;
 pub mod demo;
 mod handler;
+mod handshake;
 mod namespace;
+mod response;
+mod running;
 mod serve_client;
 mod server;
 mod socket;
 
-pub use app::{App, Response};
-pub use config::{Config, ConfigError, Options};
-pub use handler::{EventHandler, Fallible, IntoAck, Plain, Raw, Reject};
+pub use answer::{IntoAck, Outcome, Reject};
+pub use app::App;
+pub use broadcast::Broadcast;
+pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
+pub use handler::{EventHandler, marker};
+pub use handshake::Handshake;
 pub use namespace::Namespace;
+pub use response::Response;
 pub use serve_client::Bundle;
 pub use server::{Core, Server, serve};
-pub use socket::{AckFailure, Broadcast, Handshake, Socket};
+pub use socket::{AckFailure, Socket};
 pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use tracing_subscriber::EnvFilter;
-use yamabiko::{Config, Server, demo};
+use yamabiko::{Config, LogFormat, Server, demo};
 
 fn main() -> ExitCode {
     match run() {
@@ -22,7 +22,11 @@ fn run() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::from_args()?;
     let filter = EnvFilter::try_new(config.log.as_deref().unwrap_or("info"))
         .map_err(|error| format!("log: {error}"))?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    match config.log_format {
+        LogFormat::Text => log.compact().init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
     let server = Server::new(config).on_ready(|ready| {
         let port = ready.address.port();
         tracing::info!("open http://localhost:{port} in two tabs");

@@ -1,35 +1,48 @@
-//! A namespace: its guard and its handlers, declared once for all its sockets.
+//! A namespace: its guards and its handlers, declared once for all its sockets.
 
+use std::any::TypeId;
 use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::Event;
-use yamabiko_runtime::{DisconnectReason, Shard};
+use yamabiko_protocol::socket::{Event, RESERVED_EVENTS};
+use yamabiko_runtime::DisconnectReason;
 
-use crate::ArgsError;
-use crate::handler::{EventHandler, Reject};
+use crate::answer::{Call, Outcome, Reject};
+use crate::handler::EventHandler;
 use crate::socket::Socket;
+use crate::{Args, ArgsError};
 
-type Boxed<T> = Pin<Box<dyn Future<Output = T>>>;
-type Guard = Rc<dyn Fn(Socket) -> Boxed<Result<(), Reject>>>;
-type OnConnect = Rc<dyn Fn(Socket) -> Boxed<()>>;
-type OnDisconnect = Rc<dyn Fn(Socket, DisconnectReason) -> Boxed<()>>;
+type Guard = Box<dyn Fn(Socket) -> Pin<Box<dyn Future<Output = Result<(), Reject>>>>>;
+type OnConnect = Box<dyn Fn(Socket)>;
+type OnDisconnect = Box<dyn Fn(Socket, DisconnectReason)>;
 type OnAny = Box<dyn Fn(&Socket, &Event<'_>)>;
-type OnEvent = Box<dyn Fn(&Shard, &Socket, &Event<'_>) -> Result<(), ArgsError>>;
+type OnError = Box<dyn Fn(&Socket, &str, &ArgsError)>;
+type Handle = Box<dyn Fn(Call, &Args<'_>) -> Result<(), (Call, ArgsError)>>;
 
 /// The handlers of one namespace.
 ///
 /// Handlers of one socket start in the order in which its events arrived; each runs to its first wait
-/// before the next starts. They stay on one core, so what they share is an `Rc`, without locks.
+/// before the next starts. They stay on one core, so what they share is an `Rc`, without locks. A panic in
+/// one ends its socket and nothing else.
+///
+/// Handlers of events may be `async` closures or plain ones. Guards and handlers of connecting and
+/// disconnecting are `async`, so that the compiler knows what they take and their arguments need no type.
 #[derive(Default)]
 pub struct Namespace {
     pub(crate) guards: Vec<Guard>,
     pub(crate) on_connect: Vec<OnConnect>,
     pub(crate) on_disconnect: Vec<OnDisconnect>,
-    pub(crate) on_event: HashMap<String, OnEvent>,
+    pub(crate) on_event: HashMap<Rc<str>, OnEvent>,
     pub(crate) on_any: Vec<OnAny>,
+    pub(crate) on_error: Vec<OnError>,
+}
+
+/// One event's handler, under its name.
+pub(crate) struct OnEvent {
+    pub(crate) name: Rc<str>,
+    pub(crate) handle: Handle,
 }
 
 impl Namespace {
@@ -38,47 +51,68 @@ impl Namespace {
         Self::default()
     }
 
-    /// Decides whether a socket may connect; guards are asked in order, and the first refusal becomes the
-    /// client's `connect_error`.
-    pub fn guard<F>(mut self, guard: F) -> Self
+    /// Decides whether a socket may connect: Socket.IO's `namespace.use`. Guards are asked in order, and the
+    /// first refusal becomes the client's `connect_error`, with its message and data. What a guard returns
+    /// as `Ok` is kept with the socket, for [`Socket::get`]. Events that the client sends meanwhile wait.
+    ///
+    /// The socket is not connected yet: it can neither join rooms nor be sent events.
+    pub fn guard<F, T>(mut self, guard: F) -> Self
     where
-        F: AsyncFn(Socket) -> Result<(), Reject> + 'static,
+        F: AsyncFn(Socket) -> Result<T, Reject> + 'static,
+        T: 'static,
     {
         let guard = Rc::new(guard);
-        self.guards.push(Rc::new(move |socket| {
+        self.guards.push(Box::new(move |socket| {
             let guard = Rc::clone(&guard);
-            Box::pin(async move { guard(socket).await })
+            Box::pin(async move {
+                let value = guard(socket.clone()).await?;
+                // `()` says nothing; keeping it would cost each socket memory.
+                if TypeId::of::<T>() != TypeId::of::<()>() {
+                    socket.set(value);
+                }
+                Ok(())
+            })
         }));
         self
     }
 
     /// Called with each socket that has connected.
-    pub fn on_connect<F>(mut self, handler: F) -> Self
+    pub fn on_connect<F, R>(mut self, handler: F) -> Self
     where
-        F: AsyncFn(Socket) + 'static,
+        F: AsyncFn(Socket) -> R + 'static,
+        R: Outcome + 'static,
     {
         let handler = Rc::new(handler);
-        self.on_connect.push(Rc::new(move |socket| {
+        self.on_connect.push(Box::new(move |socket| {
             let handler = Rc::clone(&handler);
-            Box::pin(async move { handler(socket).await })
+            socket.clone().spawn(async move { handler(socket.clone()).await.settle(&socket) });
         }));
         self
     }
 
     /// Called with each event of that name. The handler's arguments are the event's, read by serde; what
-    /// it returns is the acknowledgement, if the client asked for one. A second handler for the same name
-    /// replaces the first.
+    /// it returns is the acknowledgement, if the client asked for one: see [`EventHandler`] and
+    /// [`IntoAck`](crate::IntoAck). A second handler for the same name replaces the first.
     ///
-    /// Arguments of another type than the handler's never reach it: the event is logged, and the client's
-    /// acknowledgement is `{"error": …}`.
+    /// Arguments of another type than the handler's never reach it: the event is logged, handlers of
+    /// [`Self::on_error`] are called, and the client's acknowledgement is `{"error": …}`. An event that has
+    /// no handler is ignored and not acknowledged, as in Node.
+    ///
+    /// # Panics
+    /// The name is one that Socket.IO keeps for itself, so that no client may send it: `connect`,
+    /// `connect_error`, `disconnect`, `disconnecting`, `newListener`, `removeListener`.
     pub fn on<F, M>(mut self, event: &str, handler: F) -> Self
     where
         F: EventHandler<M>,
     {
+        assert!(
+            !RESERVED_EVENTS.contains(&event),
+            "'{event}' never comes as an event; there are on_connect and on_disconnect"
+        );
         let handler = Rc::new(handler);
-        let call: OnEvent =
-            Box::new(move |shard, socket, event| handler.call(shard, socket, event));
-        self.on_event.insert(event.into(), call);
+        let handle: Handle = Box::new(move |call, args| handler.call(call, args));
+        let name: Rc<str> = event.into();
+        self.on_event.insert(Rc::clone(&name), OnEvent { name, handle });
         self
     }
 
@@ -91,17 +125,46 @@ impl Namespace {
         self
     }
 
+    /// Called with each event whose arguments do not fit its handler, with the event's name.
+    pub fn on_error<F>(mut self, handler: F) -> Self
+    where
+        F: Fn(&Socket, &str, &ArgsError) + 'static,
+    {
+        self.on_error.push(Box::new(handler));
+        self
+    }
+
     /// Called with each socket that has disconnected, and why. Its rooms are still known until the handler
     /// first waits.
-    pub fn on_disconnect<F>(mut self, handler: F) -> Self
+    pub fn on_disconnect<F, R>(mut self, handler: F) -> Self
     where
-        F: AsyncFn(Socket, DisconnectReason) + 'static,
+        F: AsyncFn(Socket, DisconnectReason) -> R + 'static,
+        R: Outcome + 'static,
     {
         let handler = Rc::new(handler);
-        self.on_disconnect.push(Rc::new(move |socket, reason| {
+        self.on_disconnect.push(Box::new(move |socket, reason| {
             let handler = Rc::clone(&handler);
-            Box::pin(async move { handler(socket, reason).await })
+            // Not as the socket's task: there is nothing left that a panic could end.
+            let shard = socket.shard.clone();
+            shard.run(None, async move { handler(socket.clone(), reason).await.settle(&socket) });
         }));
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[should_panic(expected = "there are on_connect and on_disconnect")]
+    fn a_reserved_name_is_no_event() {
+        let _ = Namespace::new().on("disconnect", |_: Socket| ());
+    }
+
+    #[test]
+    fn a_later_handler_replaces_the_one_of_the_same_name() {
+        let namespace = Namespace::new().on("a", |_: Socket| 1).on("a", async |_: Socket| 2);
+        assert_eq!(namespace.on_event.len(), 1);
     }
 }

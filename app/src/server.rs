@@ -1,20 +1,85 @@
 //! Starting a node with an app on every core.
 
+use std::cell::RefCell;
+use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 
-use yamabiko_runtime::{Application, Ready, ServeError, Shard};
+use yamabiko_runtime::{Application, NamespaceId, Ready, ServeError, Shard};
 
-use crate::app::{App, Running};
-use crate::config::Config;
+use crate::app::{App, with_slash};
+use crate::broadcast::Broadcast;
+use crate::config::{Config, ServeClient};
+use crate::running::Running;
 use crate::serve_client::Bundle;
 
-/// Where a factory finds itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// The core that a factory makes an app for. Clones are the same core; handlers and routes may keep one to
+/// reach a namespace's sockets without having one of them.
+///
+/// ```no_run
+/// use yamabiko::{App, Config, Namespace, Response, Server};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Server::new(Config::from_env()?).run(|core| {
+///     App::new().namespace("/news", Namespace::new()).get("/ring", move |_| {
+///         let readers = core.of("/news").expect("it is declared above");
+///         match readers.emit("bell", &()) {
+///             Ok(()) => Response::text("rung"),
+///             Err(error) => Response::new(500, "text/plain", error.to_string()),
+///         }
+///     })
+/// })?;
+/// # Ok(()) }
+/// ```
+#[derive(Clone)]
 pub struct Core {
+    shard: Shard,
+    /// The names of the app's namespaces, as soon as there is an app.
+    names: Rc<RefCell<Vec<String>>>,
+}
+
+impl Core {
+    fn new(shard: Shard) -> Self {
+        Self { shard, names: Rc::default() }
+    }
+
     /// The shard's number, from 0.
-    pub shard: u8,
+    pub fn shard(&self) -> u8 {
+        self.shard.id()
+    }
+
     /// How many shards the node has.
-    pub shards: usize,
+    pub fn shards(&self) -> usize {
+        self.shard.shards()
+    }
+
+    /// Everybody in a namespace, on all cores. `None` if the app has no such namespace, or while the
+    /// factory has not returned it yet.
+    pub fn of(&self, namespace: &str) -> Option<Broadcast> {
+        let name = with_slash(namespace);
+        let place = self.names.borrow().iter().position(|other| *other == name)?;
+        let id = NamespaceId(u16::try_from(place).ok()?);
+        Some(Broadcast::everyone(self.shard.clone(), id))
+    }
+
+    /// Runs a future on this core for as long as it takes, beside the handlers. It is polled at once; a
+    /// panic in it is logged and ends it alone.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        self.shard.run(None, future);
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        self.shard.sleep(time).await;
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut core = f.debug_struct("Core");
+        core.field("shard", &self.shard()).field("shards", &self.shards()).finish()
+    }
 }
 
 /// A server that is about to run.
@@ -38,7 +103,8 @@ impl Server {
     /// Runs until SIGTERM or SIGINT, then shuts down cleanly: no new connections, what waits is written,
     /// every transport is closed (without a DISCONNECT packet, so that clients reconnect by themselves).
     ///
-    /// `factory` makes the app once on each core; it is the only thing here that must be `Send`.
+    /// `factory` makes the app once on each core, and again if a core had to be restarted; it is the only
+    /// thing here that must be `Send`.
     ///
     /// # Errors
     /// It could not start; the text says why and what to do.
@@ -46,22 +112,18 @@ impl Server {
         self,
         factory: impl Fn(Core) -> App + Clone + Send + 'static,
     ) -> Result<(), ServeError> {
-        let Config { settings, serve_client, announce, .. } = self.config;
-        let bundle = match serve_client {
-            Some(directory) => Some(
-                Bundle::load(&directory)
-                    .map_err(|error| ServeError::Settings(format!("serve-client: {error}")))?,
-            ),
-            None => Bundle::find().map(|(place, bundle)| {
-                tracing::info!(directory = %place.display(), "serving the official client");
-                bundle
-            }),
-        };
+        let Config { settings, serve_client, announce, unknown_variables, .. } = self.config;
+        for text in unknown_variables {
+            tracing::warn!("{text}");
+        }
+        let bundle = bundle(serve_client)?;
         let on_ready = self.on_ready;
         let make = move |shard: Shard| -> Rc<dyn Application> {
-            let core = Core { shard: shard.id(), shards: shard.shards() };
-            let app = factory(core).serve_client(bundle.clone());
-            Rc::new(Running::new(app, shard))
+            let core = Core::new(shard.clone());
+            let app = factory(core.clone());
+            let running = Running::new(app, bundle.clone(), shard);
+            *core.names.borrow_mut() = running.namespaces();
+            Rc::new(running)
         };
         yamabiko_runtime::serve(settings, make, move |ready| {
             if announce {
@@ -81,6 +143,20 @@ pub fn serve(
     factory: impl Fn(Core) -> App + Clone + Send + 'static,
 ) -> Result<(), ServeError> {
     Server::new(config).run(factory)
+}
+
+/// The official client's files, read before any shard runs.
+fn bundle(wanted: ServeClient) -> Result<Option<Bundle>, ServeError> {
+    match wanted {
+        ServeClient::Off => Ok(None),
+        ServeClient::From(directory) => Bundle::load(&directory)
+            .map(Some)
+            .map_err(|error| ServeError::Settings(format!("serve-client: {error}"))),
+        ServeClient::Find => Ok(Bundle::find().map(|(place, bundle)| {
+            tracing::info!(directory = %place.display(), "serving the official client");
+            bundle
+        })),
+    }
 }
 
 #[allow(clippy::print_stdout)]

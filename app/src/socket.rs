@@ -1,19 +1,22 @@
-//! One client in one namespace, and whom it can speak to.
+//! One client in one namespace, as handlers see it.
 
 use std::any::{Any, TypeId};
 use std::cell::RefCell;
-use std::collections::HashMap;
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use yamabiko_protocol::http::Head;
 use yamabiko_runtime::{
-    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, NamespaceId, Shard, SocketKey,
-    Target,
+    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, NamespaceId, RawArgs, Shard,
+    SocketKey,
 };
+
+use crate::answer::Reject;
+use crate::broadcast::Broadcast;
+use crate::handshake::Handshake;
+use crate::{Args, ArgsError};
 
 /// A client that is connected to a namespace, as a handler sees it. Clones are the same socket; one that
 /// has disconnected refuses with [`Gone`], and keeping it keeps nothing of the connection alive.
@@ -21,37 +24,20 @@ use yamabiko_runtime::{
 /// **Per socket**: what [`Socket::set`] keeps. It lives on the socket's shard and needs no lock.
 #[derive(Clone)]
 pub struct Socket {
-    shard: Shard,
+    pub(crate) shard: Shard,
     key: SocketKey,
     inner: Rc<Inner>,
 }
 
 /// What stays the same, or belongs to the application, as long as the socket lives.
 pub(crate) struct Inner {
-    id: String,
+    id: Box<str>,
     namespace: NamespaceId,
-    data: RefCell<HashMap<TypeId, Rc<dyn Any>>>,
+    /// One value of each type. There are few, so looking at each is quicker than hashing.
+    data: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
 }
 
 impl Socket {
-    pub(crate) fn new(shard: Shard, key: SocketKey, namespace: NamespaceId) -> Result<Self, Gone> {
-        let id = shard.socket_id(key)?;
-        let inner = Rc::new(Inner { id, namespace, data: RefCell::default() });
-        Ok(Self { shard, key, inner })
-    }
-
-    pub(crate) fn with_inner(shard: Shard, key: SocketKey, inner: Rc<Inner>) -> Self {
-        Self { shard, key, inner }
-    }
-
-    pub(crate) fn inner(&self) -> Rc<Inner> {
-        Rc::clone(&self.inner)
-    }
-
-    pub(crate) fn key(&self) -> SocketKey {
-        self.key
-    }
-
     /// The socket's id, which is also the name of its own room.
     pub fn id(&self) -> &str {
         &self.inner.id
@@ -68,21 +54,56 @@ impl Socket {
     }
 
     /// The transport in use, `polling` or `websocket`.
+    ///
+    /// # Errors
+    /// The socket has disconnected.
     pub fn transport(&self) -> Result<&'static str, Gone> {
         self.shard.transport(self.key)
     }
 
     /// What is known of the client since its handshake.
+    ///
+    /// # Errors
+    /// The socket has disconnected.
     pub fn handshake(&self) -> Result<Handshake, Gone> {
-        self.shard.handshake(self.key).map(Handshake)
+        self.shard.handshake(self.key).map(Handshake::new)
     }
 
+    /// Takes the socket out of its namespace; the client will not reconnect by itself. `close` does so for
+    /// all its namespaces and closes the connection.
+    ///
+    /// # Errors
+    /// The socket has disconnected before.
+    pub fn disconnect(&self, close: bool) -> Result<(), Gone> {
+        self.shard.disconnect(self.key, close)
+    }
+
+    /// Runs a future on this shard beside the handlers, for as long as it takes; a panic in it ends this
+    /// socket and nothing else. It is polled at once, and is a task only if it has to wait.
+    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
+        self.shard.run(Some(self.key), future);
+    }
+
+    /// Waits.
+    pub async fn sleep(&self, time: Duration) {
+        self.shard.sleep(time).await;
+    }
+}
+
+/// Sending to this client.
+impl Socket {
     /// Sends an event to this client. A tuple is several arguments.
+    ///
+    /// # Errors
+    /// The socket has disconnected, the arguments cannot be JSON, or the event's name is reserved.
     pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
         self.shard.emit(self.key, event, args, EmitOptions::default())
     }
 
     /// The same, but the event may be lost if the client is not ready for it right now.
+    ///
+    /// # Errors
+    /// As [`Self::emit`].
     pub fn emit_volatile<T: EmitArgs + ?Sized>(
         &self,
         event: &str,
@@ -91,9 +112,17 @@ impl Socket {
         self.shard.emit(self.key, event, args, EmitOptions { volatile: true })
     }
 
-    /// Sends an event and waits for the client's answer, read as `R` (its first argument; a tuple for
-    /// several is `R = (A, B)` with [`Socket::emit_with_acks`]). Without `timeout` it waits until the
-    /// client answers or disconnects.
+    /// Sends an event and waits for the client's answer, read as `R`: its first argument. For all of them
+    /// there is [`Socket::emit_with_acks`]. Without `timeout` it waits until the client answers or
+    /// disconnects. The event is sent by the call itself, not only when its result is awaited.
+    ///
+    /// ```no_run
+    /// # use yamabiko::{AckFailure, Socket};
+    /// # async fn ask(socket: Socket) -> Result<(), AckFailure> {
+    /// let patience = Some(std::time::Duration::from_secs(5));
+    /// let colour: String = socket.emit_with_ack("colour?", &(), patience).await?;
+    /// # Ok(()) }
+    /// ```
     pub fn emit_with_ack<R: DeserializeOwned + 'static>(
         &self,
         event: &str,
@@ -103,8 +132,7 @@ impl Socket {
         self.ask(event, args, timeout, |args| args.parse_arg::<R>(0))
     }
 
-    /// As [`Socket::emit_with_ack`], with all the answer's arguments as a tuple, or as
-    /// [`RawArgs`](crate::RawArgs) by way of [`Socket::emit_with_raw_ack`].
+    /// As [`Socket::emit_with_ack`], with all the answer's arguments as a tuple.
     pub fn emit_with_acks<R: DeserializeOwned + 'static>(
         &self,
         event: &str,
@@ -120,8 +148,8 @@ impl Socket {
         event: &str,
         args: &dyn EmitArgs,
         timeout: Option<Duration>,
-    ) -> impl Future<Output = Result<crate::RawArgs, AckFailure>> + use<> {
-        self.ask(event, args, timeout, |args| Ok(crate::RawArgs::from(args)))
+    ) -> impl Future<Output = Result<RawArgs, AckFailure>> + use<> {
+        self.ask(event, args, timeout, |args| Ok(RawArgs::from(args)))
     }
 
     fn ask<R: 'static>(
@@ -129,10 +157,10 @@ impl Socket {
         event: &str,
         args: &dyn EmitArgs,
         timeout: Option<Duration>,
-        read: fn(&crate::Args<'_>) -> Result<R, crate::ArgsError>,
+        read: fn(&Args<'_>) -> Result<R, ArgsError>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
         let (sender, receiver) = flume::bounded(1);
-        let on_ack = move |answer: Result<&crate::Args<'_>, AckError>| {
+        let on_ack = move |answer: Result<&Args<'_>, AckError>| {
             let _ = sender.send(match answer {
                 Ok(args) => read(args).map_err(AckFailure::Type),
                 Err(AckError::TimedOut) => Err(AckFailure::TimedOut),
@@ -145,18 +173,30 @@ impl Socket {
             receiver.recv_async().await.unwrap_or(Err(AckFailure::Disconnected))
         }
     }
+}
 
+/// Rooms, and sending to others.
+impl Socket {
     /// Joins a room. When it returns, every broadcast to the room reaches this socket, from any core.
+    ///
+    /// # Errors
+    /// The socket has disconnected, or is in `rooms-per-socket-max` rooms.
     pub fn join(&self, room: &str) -> Result<(), JoinError> {
         self.shard.join(self.key, room)
     }
 
-    /// Leaves a room.
+    /// Leaves a room; one that it is not in makes no difference.
+    ///
+    /// # Errors
+    /// The socket has disconnected.
     pub fn leave(&self, room: &str) -> Result<(), Gone> {
         self.shard.leave(self.key, room)
     }
 
     /// The rooms this socket is in, its own first.
+    ///
+    /// # Errors
+    /// The socket has disconnected.
     pub fn rooms(&self) -> Result<Vec<String>, Gone> {
         self.shard.rooms(self.key)
     }
@@ -166,123 +206,93 @@ impl Socket {
         self.broadcast().to(room)
     }
 
+    /// Everybody in any of these rooms but this socket. An empty list means nobody.
+    pub fn to_rooms<R: Into<String>>(&self, rooms: impl IntoIterator<Item = R>) -> Broadcast {
+        self.broadcast().to_rooms(rooms)
+    }
+
+    /// Everybody in the namespace but members of this room and this socket.
+    pub fn except(&self, room: &str) -> Broadcast {
+        self.broadcast().except(room)
+    }
+
     /// Everybody in the namespace but this socket.
     pub fn broadcast(&self) -> Broadcast {
         self.everyone().except(&self.inner.id)
     }
 
-    /// Everybody in the namespace, this socket among them.
+    /// Everybody in the namespace, this socket among them: Socket.IO's `io`.
     pub fn everyone(&self) -> Broadcast {
-        Broadcast {
-            shard: self.shard.clone(),
-            namespace: self.inner.namespace,
-            target: Target::default(),
-        }
+        Broadcast::everyone(self.shard.clone(), self.inner.namespace)
     }
+}
 
-    /// Takes the socket out of its namespace; the client will not reconnect by itself. `close` does so for
-    /// all its namespaces and closes the connection.
-    pub fn disconnect(&self, close: bool) -> Result<(), Gone> {
-        self.shard.disconnect(self.key, close)
-    }
-
-    /// Keeps a value with this socket, one of each type; returns the one it replaces.
+/// The application's own data of this socket.
+impl Socket {
+    /// Keeps a value with this socket, one of each type; returns the one it replaces. It lives as long as
+    /// the socket is connected or somebody holds a [`Socket`], so one that holds this very socket would
+    /// never go: keep the id instead.
     pub fn set<T: 'static>(&self, value: T) -> Option<Rc<T>> {
-        let old = self.inner.data.borrow_mut().insert(TypeId::of::<T>(), Rc::new(value));
-        old.and_then(|old| old.downcast().ok())
+        let value: Rc<dyn Any> = Rc::new(value);
+        let mut data = self.inner.data.borrow_mut();
+        let old = match data.iter_mut().find(|(kept, _)| *kept == TypeId::of::<T>()) {
+            Some((_, old)) => std::mem::replace(old, value),
+            None => {
+                data.push((TypeId::of::<T>(), value));
+                return None;
+            }
+        };
+        drop(data);
+        old.downcast().ok()
     }
 
     /// The value of that type that was kept with this socket.
     pub fn get<T: 'static>(&self) -> Option<Rc<T>> {
-        self.inner.data.borrow().get(&TypeId::of::<T>()).cloned().and_then(|it| it.downcast().ok())
+        let data = self.inner.data.borrow();
+        let (_, value) = data.iter().find(|(kept, _)| *kept == TypeId::of::<T>())?;
+        Rc::clone(value).downcast().ok()
     }
 
-    /// Runs a future on this shard beside the handlers, for as long as it takes; a panic in it ends this
-    /// socket and nothing else.
-    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        self.shard.run(Some(self.key), future);
+    /// Forgets the value of that type and returns it.
+    pub fn remove<T: 'static>(&self) -> Option<Rc<T>> {
+        let mut data = self.inner.data.borrow_mut();
+        let place = data.iter().position(|(kept, _)| *kept == TypeId::of::<T>())?;
+        let (_, value) = data.swap_remove(place);
+        drop(data);
+        value.downcast().ok()
+    }
+}
+
+/// What only this crate does with a socket.
+impl Socket {
+    pub(crate) fn new(shard: Shard, key: SocketKey, namespace: NamespaceId) -> Result<Self, Gone> {
+        let id = shard.socket_id(key)?.into();
+        let inner = Rc::new(Inner { id, namespace, data: RefCell::default() });
+        Ok(Self { shard, key, inner })
     }
 
-    /// Waits.
-    pub async fn sleep(&self, time: Duration) {
-        self.shard.sleep(time).await;
+    pub(crate) fn with_inner(shard: Shard, key: SocketKey, inner: Rc<Inner>) -> Self {
+        Self { shard, key, inner }
+    }
+
+    /// Admits it to its namespace, with what the application keeps of it.
+    pub(crate) fn accept(&self) -> Result<(), Gone> {
+        let inner: Rc<Inner> = Rc::clone(&self.inner);
+        self.shard.accept(self.key, Some(inner))
+    }
+
+    pub(crate) fn refuse(&self, reject: &Reject) {
+        self.shard.refuse(self.key, reject.message(), reject.data());
+    }
+
+    pub(crate) fn acknowledge<T: EmitArgs>(&self, id: u64, args: &T) -> Result<(), EmitError> {
+        self.shard.acknowledge(self.key, id, args)
     }
 }
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Socket").field("id", &self.id()).field("shard", &self.shard()).finish()
-    }
-}
-
-/// Many sockets of one namespace, on all cores. Each step returns a new one; a socket that is in several
-/// of the rooms gets the event once.
-#[derive(Clone)]
-#[must_use = "a broadcast does nothing until `emit`"]
-pub struct Broadcast {
-    shard: Shard,
-    namespace: NamespaceId,
-    target: Target,
-}
-
-impl Broadcast {
-    /// Members of this room, too. Without any room it is everybody.
-    pub fn to(mut self, room: &str) -> Self {
-        self.target.rooms.push(room.into());
-        self
-    }
-
-    /// But not members of this room.
-    pub fn except(mut self, room: &str) -> Self {
-        self.target.except.push(room.into());
-        self
-    }
-
-    /// It may be lost for clients that are not ready for it right now.
-    pub fn volatile(mut self) -> Self {
-        self.target.volatile = true;
-        self
-    }
-
-    /// Sends the event. It is encoded once, and not at all if nobody is there.
-    pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        self.shard.broadcast(self.namespace, &self.target, event, args)
-    }
-}
-
-/// What is known of a client since its handshake.
-#[derive(Debug, Clone)]
-pub struct Handshake(yamabiko_runtime::Handshake);
-
-impl Handshake {
-    /// The peer's address.
-    pub fn address(&self) -> std::net::SocketAddr {
-        self.0.address
-    }
-
-    /// When the session began, in milliseconds since 1970.
-    pub fn issued(&self) -> u64 {
-        self.0.issued_ms
-    }
-
-    /// The Engine.IO revision, 3 or 4.
-    pub fn revision(&self) -> u8 {
-        self.0.revision
-    }
-
-    /// What the client sent as `auth`, or `None` if it sent nothing that is a `T`.
-    pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(self.0.auth.as_deref()?).ok()
-    }
-
-    /// A header of the handshake's request.
-    pub fn header(&self, name: &str) -> Option<String> {
-        Head::reparse(&self.0.head)?.header(name).map(String::from)
-    }
-
-    /// A parameter of the handshake's query string.
-    pub fn query(&self, name: &str) -> Option<String> {
-        Head::reparse(&self.0.head)?.query().get(name).map(Into::into)
     }
 }
 
@@ -295,8 +305,8 @@ pub enum AckFailure {
     TimedOut,
     /// The client disconnected first.
     Disconnected,
-    /// The answer is not of the type that was asked for.
-    Type(crate::ArgsError),
+    /// The client's fault: the answer is not of the type that was asked for.
+    Type(ArgsError),
 }
 
 impl fmt::Display for AckFailure {

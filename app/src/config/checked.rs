@@ -1,0 +1,393 @@
+//! From options to a server's settings, and back for those who want to see them.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::process;
+use std::time::Duration;
+
+use clap::Parser;
+use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
+use yamabiko_runtime::Settings;
+
+use super::layers::unknown_variables;
+use super::options::Options;
+use super::value::{List, Listen, LogFormat, ServeClient};
+
+/// What the configuration cannot mean: the operator's mistake. The text names the option and what it takes.
+#[derive(Debug)]
+pub struct ConfigError(String);
+
+impl ConfigError {
+    pub(super) fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+/// A server's configuration, checked.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// What the runtime is told.
+    pub settings: Settings,
+    /// Whether the official client's bundle is served, and from where.
+    pub serve_client: ServeClient,
+    /// What to log, for the program that sets the log up.
+    pub log: Option<String>,
+    /// How to log, for the same.
+    pub log_format: LogFormat,
+    /// Whether to print `ready PORT` on standard output when every shard accepts connections.
+    pub announce: bool,
+    /// A sentence about each variable of the environment that looks like an option and is none; they are
+    /// logged when the server starts.
+    pub unknown_variables: Vec<String>,
+}
+
+impl Config {
+    /// Reads flags, environment and file. Ends the process for `--help`, `--version`, `--print-config` and
+    /// wrong flags, as command-line programs do.
+    ///
+    /// # Errors
+    /// The file cannot be read, or an option's value is out of its range.
+    pub fn from_args() -> Result<Self, ConfigError> {
+        let flags = Options::parse();
+        let print = flags.print_config;
+        let options = flags.with_file()?;
+        if print {
+            print_text(&options.effective()?.to_toml()?);
+            process::exit(0);
+        }
+        options.check_with_environment()
+    }
+
+    /// Reads environment and file (named by `YAMABIKO_CONFIG`), for programs with a command line of their
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Self::from_args`], and for wrong values in the environment.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let options = Options::try_parse_from(["yamabiko"]);
+        let options = options.map_err(|error| ConfigError::new(error.to_string()))?;
+        options.with_file()?.check_with_environment()
+    }
+}
+
+/// Options that become one setting as it is.
+macro_rules! plain {
+    ($($option:ident => $($setting:ident).+),* $(,)?) => {
+        impl Options {
+            fn apply_plain(self, settings: &mut Settings) {
+                $(if let Some(value) = self.$option { settings.$($setting).+ = value.into(); })*
+            }
+
+            fn of_plain(settings: &Settings) -> Self {
+                Self { $($option: Some(settings.$($setting).+.clone().into()),)* ..Self::default() }
+            }
+        }
+    };
+}
+
+plain!(
+    shutdown_timeout => shutdown_timeout,
+    path => path,
+    add_trailing_slash => add_trailing_slash,
+    allow_upgrades => allow_upgrades,
+    allow_eio3 => allow_eio3,
+    ping_interval => ping_interval,
+    ping_timeout => ping_timeout,
+    upgrade_timeout => upgrade_timeout,
+    connect_timeout => connect_timeout,
+    max_http_buffer_size => max_http_buffer_size,
+    connections_max => limits.connections_max,
+    outbox_bytes_max => limits.outbox_bytes_max,
+    header_timeout => limits.header_timeout,
+    body_timeout => limits.body_timeout,
+    keep_alive_timeout => limits.keep_alive_timeout,
+    namespaces_per_client_max => limits.namespaces_per_client_max,
+    rooms_per_socket_max => limits.rooms_per_socket_max,
+    pending_acks_max => limits.pending_acks_max,
+    early_events_max => limits.early_events_max,
+    head_bytes_max => limits.http.head_bytes_max,
+    headers_max => limits.http.headers_max,
+    target_bytes_max => limits.http.target_bytes_max,
+    chunk_line_bytes_max => limits.http.chunk_line_bytes_max,
+    trailer_bytes_max => limits.http.trailer_bytes_max,
+    attachments_max => limits.packet.attachments_max,
+    attachment_bytes_max => limits.packet.attachment_bytes_max,
+    namespace_bytes_max => limits.packet.namespace_bytes_max,
+    json_depth_max => limits.packet.json_depth_max,
+    ring_entries => ring.entries,
+    ring_buffers => ring.buffers,
+    ring_buffer_bytes => ring.buffer_bytes,
+    backlog => ring.backlog,
+);
+
+impl Options {
+    fn with_file(self) -> Result<Self, ConfigError> {
+        match &self.config {
+            Some(path) => self.over(&Self::read(path)?),
+            None => Ok(self),
+        }
+    }
+
+    fn check_with_environment(self) -> Result<Config, ConfigError> {
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        Ok(Config { unknown_variables: unknown_variables(names), ..self.check()? })
+    }
+
+    pub(super) fn check(mut self) -> Result<Config, ConfigError> {
+        let mut settings = Settings::default();
+        settings.listen = self.address(settings.listen);
+        settings.shards = self.shards;
+        settings.pin = !self.no_pin.unwrap_or(!settings.pin);
+        if let Some(names) = &self.transports {
+            (settings.polling, settings.websocket) = transports(names)?;
+        }
+        settings.cors = self.cors()?;
+        if let Some(name) = &self.cookie {
+            settings.cookie = cookie(name)?;
+        }
+        let config = Config {
+            settings: Settings::default(),
+            serve_client: self.serve_client.take().unwrap_or_default(),
+            log: self.log.take(),
+            log_format: self.log_format.unwrap_or_default(),
+            announce: self.announce.unwrap_or(false),
+            unknown_variables: Vec::new(),
+        };
+        self.apply_plain(&mut settings);
+        Ok(Config { settings: settings.checked().map_err(ConfigError)?, ..config })
+    }
+
+    /// All options with the values they have; those that are absent are off.
+    fn effective(&self) -> Result<Self, ConfigError> {
+        let Config { settings, serve_client, log, log_format, announce, .. } =
+            self.clone().check()?;
+        let has = |transport: &str, is_offered: bool| is_offered.then(|| transport.to_owned());
+        let offered = [has("polling", settings.polling), has("websocket", settings.websocket)];
+        let address = settings.listen;
+        let below = Self {
+            listen: Some(Listen { address: address.ip(), port: Some(address.port()) }),
+            no_pin: Some(!settings.pin),
+            transports: Some(List(offered.into_iter().flatten().collect())),
+            serve_client: Some(serve_client),
+            log: Some(log.unwrap_or_else(|| "info".into())),
+            log_format: Some(log_format),
+            announce: Some(announce),
+            ..Self::of_plain(&settings)
+        };
+        // The rest is off unless it was set. The address above has the port already.
+        Ok(Self { listen: below.listen, port: None, ..self.over(&below)? })
+    }
+
+    fn address(&self, default: SocketAddr) -> SocketAddr {
+        let listen = self.listen.unwrap_or(Listen { address: default.ip(), port: None });
+        let port = self.port.or(listen.port).unwrap_or(default.port());
+        SocketAddr::new(listen.address, port)
+    }
+
+    fn cors(&mut self) -> Result<Option<Cors>, ConfigError> {
+        let Some(List(origins)) = self.cors_origin.take() else {
+            let others = [
+                ("cors-credentials", self.cors_credentials.is_some()),
+                ("cors-methods", self.cors_methods.is_some()),
+                ("cors-allowed-headers", self.cors_allowed_headers.is_some()),
+                ("cors-exposed-headers", self.cors_exposed_headers.is_some()),
+                ("cors-max-age", self.cors_max_age.is_some()),
+            ];
+            return match others.iter().find(|(_, is_set)| *is_set) {
+                Some((name, _)) => Err(ConfigError(format!("{name} needs cors-origin"))),
+                None => Ok(None),
+            };
+        };
+        let mut cors = Cors { origins: self::origins(origins)?, ..Cors::default() };
+        cors.credentials = self.cors_credentials.unwrap_or(cors.credentials);
+        cors.methods = self.cors_methods.take().map_or(cors.methods, |list| list.0);
+        cors.allowed_headers = self.cors_allowed_headers.take().map(|list| list.0);
+        cors.exposed_headers =
+            self.cors_exposed_headers.take().map(|list| list.0).unwrap_or_default();
+        cors.max_age = self.cors_max_age.map(|time| Duration::from(time).as_secs());
+        Ok(Some(cors))
+    }
+}
+
+fn origins(origins: Vec<String>) -> Result<Origins, ConfigError> {
+    match origins.iter().map(|it| &**it).collect::<Vec<_>>().as_slice() {
+        [] => Err(ConfigError::new("cors-origin: name an origin, * or true")),
+        ["*"] => Ok(Origins::Any),
+        ["true"] => Ok(Origins::Reflect),
+        several if several.contains(&"*") || several.contains(&"true") => {
+            Err(ConfigError::new("cors-origin: * and true stand alone"))
+        }
+        _ => Ok(Origins::List(origins)),
+    }
+}
+
+/// Whether polling and WebSocket are offered.
+fn transports(List(names): &List) -> Result<(bool, bool), ConfigError> {
+    match names.iter().find(|it| !["polling", "websocket"].contains(&&***it)) {
+        Some(other) => Err(ConfigError(format!(
+            "transports: '{other}' is none; there are polling and websocket"
+        ))),
+        None => {
+            let has = |name: &str| names.iter().any(|other| other == name);
+            Ok((has("polling"), has("websocket")))
+        }
+    }
+}
+
+fn cookie(name: &str) -> Result<Option<Cookie>, ConfigError> {
+    match name {
+        "true" => Ok(Some(Cookie::default())),
+        "false" => Ok(None),
+        _ => Cookie::new(name, Some("/"), None, None, true, false, Some(SameSite::Lax))
+            .map(Some)
+            .map_err(|error| ConfigError(format!("cookie: {error}"))),
+    }
+}
+
+#[allow(clippy::print_stdout)]
+fn print_text(text: &str) {
+    print!("{text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn flags(arguments: &[&str]) -> Options {
+        Options::try_parse_from([&["yamabiko"], arguments].concat()).unwrap()
+    }
+
+    fn refused(arguments: &[&str]) -> String {
+        flags(arguments).check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn without_options_everything_is_socket_ios_default() {
+        let Config { settings, serve_client, .. } = flags(&[]).check().unwrap();
+        assert_eq!(settings.listen, "[::]:3000".parse().unwrap());
+        assert_eq!(settings.ping_interval, Duration::from_secs(25));
+        assert_eq!(settings.ping_timeout, Duration::from_secs(20));
+        assert_eq!(settings.connect_timeout, Duration::from_secs(45));
+        assert_eq!(settings.max_http_buffer_size, 1_000_000);
+        assert!(settings.cors.is_none() && settings.cookie.is_none() && !settings.allow_eio3);
+        assert!(settings.polling && settings.websocket && settings.allow_upgrades && settings.pin);
+        assert_eq!(serve_client, ServeClient::Find);
+    }
+
+    #[test]
+    fn the_help_tells_the_true_defaults() {
+        let effective = flags(&[]).effective().unwrap().to_toml().unwrap();
+        let effective: toml::Table = effective.parse().unwrap();
+        for option in Options::command().get_arguments() {
+            let name = option.get_long().unwrap();
+            if ["help", "version", "config", "print-config"].contains(&name) {
+                continue;
+            }
+            let help = option.get_help().unwrap().to_string().replace('\n', " ");
+            let value = effective.get(name).map(|value| match value {
+                toml::Value::String(text) => text.clone(),
+                other => other.to_string(),
+            });
+            match (name, value) {
+                ("port", None) => assert!(help.contains("[default: 3000]")),
+                (_, None) => assert!(help.contains("[default: "), "{name}: {help}"),
+                ("serve-client", Some(_)) => assert!(help.contains("[default: true, ")),
+                (_, Some(value)) => {
+                    assert!(
+                        help.contains(&format!("[default: {value}]")),
+                        "{name}={value}: {help}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_printed_can_be_read_again() {
+        let arguments = [
+            "--listen=127.0.0.1:80",
+            "--port=81",
+            "--shards=3",
+            "--ping-interval=1500",
+            "--transports=websocket",
+            "--cors-origin=http://a,http://b",
+            "--cors-max-age=10m",
+            "--cookie=sid",
+            "--serve-client=/srv/client",
+            "--json-depth-max=7",
+            "--ring-entries=1024",
+            "--no-pin",
+        ];
+        let printed = flags(&arguments).effective().unwrap().to_toml().unwrap();
+        let again = Options::from_toml(&printed).unwrap();
+        assert_eq!(again.effective().unwrap().to_toml().unwrap(), printed);
+        let config = again.check().unwrap();
+        let direct = flags(&arguments).check().unwrap();
+        assert_eq!(format!("{:?}", config.settings), format!("{:?}", direct.settings));
+        assert_eq!(config.serve_client, direct.serve_client);
+        assert_eq!(config.settings.listen, "127.0.0.1:81".parse().unwrap());
+        assert_eq!(config.settings.cors.unwrap().max_age, Some(600));
+        assert_eq!(config.settings.limits.packet.json_depth_max, 7);
+        assert!(!config.settings.polling && !config.settings.pin);
+    }
+
+    #[test]
+    fn wrong_values_name_their_option() {
+        for (arguments, named) in [
+            (&["--transports", "polling,webtransport"][..], "webtransport"),
+            (&["--path", "socket.io"], "path"),
+            (&["--ping-interval", "0"], "pingInterval"),
+            (&["--cookie", "a=b"], "cookie"),
+            (&["--cors-origin", "*,http://a"], "cors-origin"),
+            (&["--cors-origin", ","], "cors-origin"),
+            (&["--cors-credentials"], "cors-credentials needs cors-origin"),
+            (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
+        ] {
+            let error = refused(arguments);
+            assert!(error.contains(named), "{error}");
+        }
+        for (flag, value, text) in [
+            ("--ping-timeout", "5 weeks", "no unit of time"),
+            ("--listen", "localhost", "is no address"),
+            ("--log-format", "xml", "text and json"),
+            ("--shards", "many", "--shards"),
+        ] {
+            let error = Options::try_parse_from(["yamabiko", flag, value]).unwrap_err().to_string();
+            assert!(error.contains(text) && error.contains(flag), "{error}");
+        }
+        let error = Options::try_parse_from(["yamabiko", "--ping-intervall=1"]).unwrap_err();
+        assert!(error.to_string().contains("--ping-interval"), "{error}");
+    }
+
+    #[test]
+    fn origins_are_any_one_or_several() {
+        let origins = |value| flags(&["--cors-origin", value]).check().unwrap().settings.cors;
+        assert_eq!(origins("*").unwrap().origins, Origins::Any);
+        assert_eq!(origins("true").unwrap().origins, Origins::Reflect);
+        let list = origins("http://a,http://b").unwrap().origins;
+        assert_eq!(list, Origins::List(vec!["http://a".into(), "http://b".into()]));
+    }
+
+    #[test]
+    fn the_cookie_is_nodes_own_or_another() {
+        let cookie = |value| flags(&["--cookie", value]).check().unwrap().settings.cookie;
+        assert_eq!(cookie("true"), Some(Cookie::default()));
+        assert_eq!(cookie("io"), Some(Cookie::default()));
+        assert_eq!(cookie("false"), None);
+    }
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Options::command().debug_assert();
+    }
+}

@@ -1,0 +1,280 @@
+//! The options: their names, documentation and defaults. What is not set is `None`.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use clap::builder::BoolishValueParser;
+use serde::{Deserialize, Serialize};
+
+use super::value::{List, Listen, LogFormat, ServeClient, Time};
+
+const SOCKETS: &str = "Socket.IO";
+const CORS: &str = "Cross-origin requests";
+const LIMITS: &str = "Limits, each with a counter for when it bites";
+const RING: &str = "Network";
+
+/// A Socket.IO server that runs on every core.
+///
+/// Every option can also stand in the file given with --config, as `name = value`, or in the environment, as
+/// YAMABIKO_NAME with underscores. Flags win over the environment, and that over the file. Times are
+/// milliseconds, or numbers with a unit: 500ms, 25s, 2m, 1h.
+#[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
+#[command(name = "yamabiko", version, max_term_width = 100)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Options {
+    /// TOML file with options
+    #[arg(long, value_name = "FILE", env = "YAMABIKO_CONFIG")]
+    #[serde(skip)]
+    pub(super) config: Option<PathBuf>,
+
+    /// Print all options with the values they have, as a file for --config, and end
+    #[arg(long)]
+    #[serde(skip)]
+    pub(super) print_config: bool,
+
+    /// Address to listen on, with or without a port; :: is every address of IPv6 and IPv4
+    /// [default: [::]:3000]
+    #[arg(long, value_name = "ADDRESS", env = "YAMABIKO_LISTEN")]
+    pub(super) listen: Option<Listen>,
+
+    /// Port to listen on, which wins over that of --listen; 0 takes a free one [default: 3000]
+    #[arg(long, short, value_name = "PORT", env = "YAMABIKO_PORT")]
+    pub(super) port: Option<u16>,
+
+    /// Shards to run [default: one for each core that this process may use]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_SHARDS")]
+    pub(super) shards: Option<usize>,
+
+    /// Do not pin shards to cores [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_NO_PIN",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) no_pin: Option<bool>,
+
+    /// Time for the clean shutdown; what is left is cut [default: 10s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_SHUTDOWN_TIMEOUT")]
+    pub(super) shutdown_timeout: Option<Time>,
+
+    /// What to log: error, warn, info, debug, trace, or a filter by module [default: info]
+    #[arg(long, value_name = "FILTER", env = "YAMABIKO_LOG")]
+    pub(super) log: Option<String>,
+
+    /// How to log, on standard error: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", env = "YAMABIKO_LOG_FORMAT")]
+    pub(super) log_format: Option<LogFormat>,
+
+    /// Print `ready PORT` on standard output when every shard accepts connections [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_ANNOUNCE",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) announce: Option<bool>,
+
+    /// Socket.IO's path [default: /socket.io]
+    #[arg(long, value_name = "PATH", env = "YAMABIKO_PATH", help_heading = SOCKETS)]
+    pub(super) path: Option<String>,
+
+    /// Answer only where a slash ends that path, as Socket.IO does [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_ADD_TRAILING_SLASH",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub(super) add_trailing_slash: Option<bool>,
+
+    /// Directory with the official client's bundle, which is served below the path: a `dist`, the package
+    /// socket.io-client, or a node_modules; false for none [default: true, where npm puts it, if it is
+    /// there]
+    #[arg(long, value_name = "DIR", env = "YAMABIKO_SERVE_CLIENT", help_heading = SOCKETS)]
+    pub(super) serve_client: Option<ServeClient>,
+
+    /// Transports to offer, separated by commas [default: polling,websocket]
+    #[arg(long, value_name = "NAMES", env = "YAMABIKO_TRANSPORTS", help_heading = SOCKETS)]
+    pub(super) transports: Option<List>,
+
+    /// Tell clients that they may upgrade to WebSocket [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_ALLOW_UPGRADES",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub(super) allow_upgrades: Option<bool>,
+
+    /// Accept clients of Socket.IO 1.x and 2.x (Engine.IO 3) [default: false]
+    #[arg(
+        long = "allow-eio3",
+        value_name = "BOOL",
+        env = "YAMABIKO_ALLOW_EIO3",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    #[serde(rename = "allow-eio3")]
+    pub(super) allow_eio3: Option<bool>,
+
+    /// Time between pings [default: 25s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_PING_INTERVAL", help_heading = SOCKETS)]
+    pub(super) ping_interval: Option<Time>,
+
+    /// Time that a pong may take [default: 20s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_PING_TIMEOUT", help_heading = SOCKETS)]
+    pub(super) ping_timeout: Option<Time>,
+
+    /// Time that an upgrade to WebSocket may take [default: 10s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_UPGRADE_TIMEOUT", help_heading = SOCKETS)]
+    pub(super) upgrade_timeout: Option<Time>,
+
+    /// Time for a client to join a namespace [default: 45s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_CONNECT_TIMEOUT", help_heading = SOCKETS)]
+    pub(super) connect_timeout: Option<Time>,
+
+    /// Largest message and polling body, in bytes [default: 1000000]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_MAX_HTTP_BUFFER_SIZE", help_heading = SOCKETS)]
+    pub(super) max_http_buffer_size: Option<usize>,
+
+    /// Set a cookie with the session's id, under this name; true for `io` [default: no cookie]
+    #[arg(long, value_name = "NAME", env = "YAMABIKO_COOKIE", help_heading = SOCKETS)]
+    pub(super) cookie: Option<String>,
+
+    /// Origins that may connect, separated by commas; * for any, true to name the one that asks
+    /// [default: no header of CORS at all]
+    #[arg(long, value_name = "ORIGINS", env = "YAMABIKO_CORS_ORIGIN", help_heading = CORS)]
+    pub(super) cors_origin: Option<List>,
+
+    /// Let browsers send cookies along [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_CORS_CREDENTIALS",
+        help_heading = CORS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) cors_credentials: Option<bool>,
+
+    /// Methods that a preflight allows, separated by commas [default: GET,HEAD,PUT,PATCH,POST,DELETE]
+    #[arg(long, value_name = "METHODS", env = "YAMABIKO_CORS_METHODS", help_heading = CORS)]
+    pub(super) cors_methods: Option<List>,
+
+    /// Headers that a preflight allows, separated by commas [default: those it asks for]
+    #[arg(long, value_name = "HEADERS", env = "YAMABIKO_CORS_ALLOWED_HEADERS", help_heading = CORS)]
+    pub(super) cors_allowed_headers: Option<List>,
+
+    /// Headers that scripts may read, separated by commas [default: none]
+    #[arg(long, value_name = "HEADERS", env = "YAMABIKO_CORS_EXPOSED_HEADERS", help_heading = CORS)]
+    pub(super) cors_exposed_headers: Option<List>,
+
+    /// Time that browsers may keep a preflight's answer [default: theirs]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_CORS_MAX_AGE", help_heading = CORS)]
+    pub(super) cors_max_age: Option<Time>,
+
+    /// Connections of one shard [default: 1000000]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_CONNECTIONS_MAX", help_heading = LIMITS)]
+    pub(super) connections_max: Option<usize>,
+
+    /// Bytes that may wait for one client before it is disconnected; at least max-http-buffer-size
+    /// [default: 16000000]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_OUTBOX_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) outbox_bytes_max: Option<usize>,
+
+    /// Time for a request's head to arrive [default: 1m]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_HEADER_TIMEOUT", help_heading = LIMITS)]
+    pub(super) header_timeout: Option<Time>,
+
+    /// Time for a request's body to arrive [default: 2m]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_BODY_TIMEOUT", help_heading = LIMITS)]
+    pub(super) body_timeout: Option<Time>,
+
+    /// Time a connection may stay open between two requests [default: 1m]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_KEEP_ALIVE_TIMEOUT", help_heading = LIMITS)]
+    pub(super) keep_alive_timeout: Option<Time>,
+
+    /// Namespaces that one client may join [default: 64]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_NAMESPACES_PER_CLIENT_MAX", help_heading = LIMITS)]
+    pub(super) namespaces_per_client_max: Option<usize>,
+
+    /// Rooms that one socket may be in [default: 1024]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_ROOMS_PER_SOCKET_MAX", help_heading = LIMITS)]
+    pub(super) rooms_per_socket_max: Option<usize>,
+
+    /// Acknowledgements that the server may await from one socket [default: 16384]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_PENDING_ACKS_MAX", help_heading = LIMITS)]
+    pub(super) pending_acks_max: Option<usize>,
+
+    /// Events of one socket that may wait for its namespace's guards [default: 128]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_EARLY_EVENTS_MAX", help_heading = LIMITS)]
+    pub(super) early_events_max: Option<usize>,
+
+    /// Request line and headers together, in bytes [default: 16384]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_HEAD_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) head_bytes_max: Option<usize>,
+
+    /// Headers of one request [default: 100]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_HEADERS_MAX", help_heading = LIMITS)]
+    pub(super) headers_max: Option<usize>,
+
+    /// Path and query of one request, in bytes [default: 8192]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_TARGET_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) target_bytes_max: Option<usize>,
+
+    /// One line with a chunk's size, in bytes [default: 256]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_CHUNK_LINE_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) chunk_line_bytes_max: Option<usize>,
+
+    /// Trailers of a chunked body together, in bytes [default: 4096]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_TRAILER_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) trailer_bytes_max: Option<usize>,
+
+    /// Binary attachments of one packet [default: 10]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_ATTACHMENTS_MAX", help_heading = LIMITS)]
+    pub(super) attachments_max: Option<usize>,
+
+    /// All attachments of one packet together, in bytes [default: 10000000]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_ATTACHMENT_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) attachment_bytes_max: Option<usize>,
+
+    /// A namespace's name, in bytes [default: 512]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_NAMESPACE_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) namespace_bytes_max: Option<usize>,
+
+    /// Nesting of arrays and objects in one packet [default: 128]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_JSON_DEPTH_MAX", help_heading = LIMITS)]
+    pub(super) json_depth_max: Option<usize>,
+
+    /// Entries of a shard's submission queue, a power of two [default: 4096]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_RING_ENTRIES", help_heading = RING)]
+    pub(super) ring_entries: Option<u32>,
+
+    /// Receive buffers of a shard, a power of two [default: 256]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_RING_BUFFERS", help_heading = RING)]
+    pub(super) ring_buffers: Option<u16>,
+
+    /// Each receive buffer, in bytes [default: 16384]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_RING_BUFFER_BYTES", help_heading = RING)]
+    pub(super) ring_buffer_bytes: Option<u32>,
+
+    /// Connections the kernel may keep waiting [default: 65535]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_BACKLOG", help_heading = RING)]
+    pub(super) backlog: Option<i32>,
+}

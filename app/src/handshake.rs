@@ -1,0 +1,109 @@
+//! What is known of a client since its handshake.
+
+use std::net::SocketAddr;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use yamabiko_protocol::http::Head;
+
+/// What is known of a client since its handshake: Socket.IO's `socket.handshake`.
+#[derive(Debug, Clone)]
+pub struct Handshake(yamabiko_runtime::Handshake);
+
+impl Handshake {
+    pub(crate) fn new(inner: yamabiko_runtime::Handshake) -> Self {
+        Self(inner)
+    }
+
+    /// The peer's address.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    /// When the session began, in milliseconds since 1970.
+    pub fn issued(&self) -> u64 {
+        self.0.issued_ms
+    }
+
+    /// The Engine.IO revision, 3 or 4.
+    pub fn revision(&self) -> u8 {
+        self.0.revision
+    }
+
+    /// What the client sent as `auth` (an empty object if it sent nothing, as in Node), or `None` if that
+    /// is no `T`. Clients of revision 3 send it in the query string of the namespace, so its members are
+    /// strings.
+    pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
+        read_auth(self.0.auth.as_deref(), self.0.revision)
+    }
+
+    /// The request's target: path and query.
+    pub fn url(&self) -> Option<String> {
+        Some(self.head()?.target().into())
+    }
+
+    /// A header of the handshake's request; its name in any case.
+    pub fn header(&self, name: &str) -> Option<String> {
+        self.head()?.header(name).map(String::from)
+    }
+
+    /// All headers of the handshake's request, in order, as the client wrote them.
+    pub fn headers(&self) -> Vec<(String, String)> {
+        let Some(head) = self.head() else { return Vec::new() };
+        head.headers().map(|(name, value)| (name.into(), value.into())).collect()
+    }
+
+    /// A parameter of the handshake's query string, decoded.
+    pub fn query(&self, name: &str) -> Option<String> {
+        self.head()?.query().get(name).map(Into::into)
+    }
+
+    /// Whether the client is a browser's page from another origin, or from anywhere: it named its `Origin`.
+    pub fn xdomain(&self) -> bool {
+        self.header("origin").is_some()
+    }
+
+    fn head(&self) -> Option<Head<'_>> {
+        Head::reparse(&self.0.head)
+    }
+}
+
+/// `auth` is JSON, or for revision 3 a query string.
+fn read_auth<T: DeserializeOwned>(auth: Option<&str>, revision: u8) -> Option<T> {
+    match auth {
+        None => serde_json::from_str("{}").ok(),
+        Some(query) if revision == 3 => {
+            let pairs = form_urlencoded::parse(query.as_bytes());
+            let members: Map<String, Value> =
+                pairs.map(|(name, value)| (name.into(), Value::String(value.into()))).collect();
+            T::deserialize(Value::Object(members)).ok()
+        }
+        Some(json) => serde_json::from_str(json).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn auth_is_json_a_query_or_an_empty_object() {
+        let read = |auth, revision| read_auth::<Value>(auth, revision).unwrap().to_string();
+        assert_eq!(read(Some(r#"{"token":1}"#), 4), r#"{"token":1}"#);
+        assert_eq!(read(Some("token=a%20b&n=1"), 3), r#"{"n":"1","token":"a b"}"#);
+        assert_eq!(read(None, 4), "{}");
+        assert_eq!(read(None, 3), "{}");
+    }
+
+    #[test]
+    fn auth_of_another_type_is_none() {
+        #[derive(serde::Deserialize)]
+        struct Token {
+            token: String,
+        }
+        let token = |auth| read_auth::<Token>(auth, 4).map(|auth| auth.token);
+        assert_eq!(token(Some(r#"{"token":"secret","more":1}"#)).as_deref(), Some("secret"));
+        assert_eq!(token(Some(r#"{"token":1}"#)), None);
+        assert_eq!(token(None), None);
+    }
+}
