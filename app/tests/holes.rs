@@ -223,7 +223,7 @@ fn cve_2023_31125_odd_transports_are_refused() {
 fn assert_each_closes_its_client(server: &Server, packets: &[String]) {
     for packet in packets {
         let shown: String = packet.chars().take(80).collect();
-        println!("{shown}");
+        eprintln!("{shown}");
         let mut joined = Client::open(server.address());
         joined.send(packet);
         assert!(joined.socket.closed().is_some(), "{shown}");
