@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `PING_INTERVAL`, `PING_TIMEOUT` and `CONNECT_TIMEOUT` in
-//! milliseconds, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `LOG`. Prints
+//! milliseconds (and `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`), `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `LOG`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
 
@@ -112,6 +112,9 @@ fn config() -> Config {
         ("PING_TIMEOUT", &mut settings.ping_timeout),
         ("CONNECT_TIMEOUT", &mut settings.connect_timeout),
         ("UPGRADE_TIMEOUT", &mut settings.upgrade_timeout),
+        ("HEADER_TIMEOUT", &mut settings.limits.header_timeout),
+        ("BODY_TIMEOUT", &mut settings.limits.body_timeout),
+        ("KEEP_ALIVE_TIMEOUT", &mut settings.limits.keep_alive_timeout),
     ] {
         if let Some(ms) = variable(name) {
             *time = Duration::from_millis(ms);

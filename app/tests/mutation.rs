@@ -303,13 +303,14 @@ fn attack(
 
 #[test]
 fn a_hundred_thousand_mutations_disturb_nobody() {
-    println!("seed {SEED:#x}");
+    eprintln!("seed {SEED:#x}");
     // Sessions that mutated handshakes open are soon given up.
     let patience = [
         ("PING_INTERVAL", "1000"),
         ("PING_TIMEOUT", "2000"),
         ("CONNECT_TIMEOUT", "2000"),
         ("HEADER_TIMEOUT", "3000"),
+        ("BODY_TIMEOUT", "3000"),
         ("KEEP_ALIVE_TIMEOUT", "3000"),
     ];
     let server = Server::with(2, &patience);

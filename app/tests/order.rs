@@ -68,7 +68,7 @@ fn is_restless(client: usize) -> bool {
 }
 
 fn is_sender(client: usize) -> bool {
-    client % (CLIENTS / SENDERS) == 0
+    client.is_multiple_of(CLIENTS / SENDERS)
 }
 
 fn said(packet: &str) -> Option<(Source, usize)> {

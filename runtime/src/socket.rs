@@ -1,10 +1,11 @@
 //! The Socket.IO side of a session: joining namespaces, events, acknowledgements, leaving.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use yamabiko_protocol::engine::{Data, Revision, SessionId};
+use yamabiko_protocol::http::Query;
 use yamabiko_protocol::socket::{
     Args, Complete, DecodeError, Packet, PacketType, encode, split_query,
 };
@@ -182,7 +183,7 @@ impl Shard {
             let (name, auth) = match revision {
                 Revision::V3 => {
                     let (name, query) = split_query(packet.namespace);
-                    (name, query.map(Into::into))
+                    (name, query.map(query_as_json))
                 }
                 Revision::V4 => (packet.namespace, packet.data.map(Box::<str>::from)),
             };
@@ -285,6 +286,14 @@ impl Shard {
             let _ = self.disconnect(socket, false);
         }
     }
+}
+
+/// A query string as the JSON object that clients of later revisions send instead.
+fn query_as_json(query: &str) -> Box<str> {
+    let pairs: BTreeMap<_, _> = Query::new(query).pairs().collect();
+    let mut json = Vec::new();
+    encode::json(&mut json, &pairs).expect("strings are always JSON");
+    String::from_utf8(json).expect("JSON is text").into()
 }
 
 /// Why a client may not join a namespace.

@@ -42,12 +42,10 @@ impl<K> Wheel<K> {
         // After a long stall one whole turn visits every entry; more would visit them again.
         self.next = self.next.max(until.saturating_sub(STEPS as u64));
         while self.next <= until {
-            let step = &mut self.steps[self.next as usize % STEPS];
+            // The step's memory goes with its keys: kept, it would add up over all steps.
+            let mut step = std::mem::take(&mut self.steps[self.next as usize % STEPS]);
             self.len -= step.len();
-            due.append(step);
-            if step.capacity() > 64 {
-                step.shrink_to(0);
-            }
+            due.append(&mut step);
             self.next += 1;
         }
     }

@@ -139,7 +139,7 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
         if thread::panicking() {
-            println!("the server's log: {}", self.log());
+            eprintln!("the server's log: {}", self.log());
         }
     }
 }

@@ -1,21 +1,20 @@
-// The official Python client; run.mjs has made its environment.
+// The official Python client over every transport; run.mjs installs it.
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
-import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { execFile } from "node:child_process";
 import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { TRANSPORTS, withServer } from "./harness.mjs";
 
-import { serve } from "./harness.mjs";
+const python = fileURLToPath(new URL(".venv/bin/python", import.meta.url));
+const script = fileURLToPath(new URL("python_client.py", import.meta.url));
 
-const here = fileURLToPath(new URL(".", import.meta.url));
-
-test("python-socketio over every transport", { timeout: 60_000 }, async () => {
-  const python = `${here}.venv/bin/python`;
-  assert.ok(existsSync(python), "run.mjs makes the Python environment");
-  const server = await serve();
-  const { status, stdout, stderr } = await new Promise((resolve) => {
-    setImmediate(() => resolve(spawnSync(python, [`${here}python_client.py`, server.url], { encoding: "utf8", timeout: 50_000 })));
-  });
-  await server.stop();
-  assert.equal(status, 0, stdout + stderr);
+withServer("python-socketio", {}, (server) => {
+  for (const transport of Object.keys(TRANSPORTS)) {
+    test(transport, { timeout: 60_000 }, async () => {
+      const [error, output] = await new Promise((resolve) =>
+        execFile(python, [script, server.url, transport], { timeout: 50_000 }, (...[error, , stderr]) => resolve([error, stderr])),
+      );
+      assert.equal(error, null, output);
+    });
+  }
 });

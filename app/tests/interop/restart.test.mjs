@@ -1,26 +1,30 @@
-// A server that shuts down closes transports and says no farewell, so that clients come back.
+// A server that is told to end while clients are connected, and another that takes its place.
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { ask, CLIENTS, connect, next, serve, TRANSPORTS } from "./harness.mjs";
 
-import { CLIENTS, TRANSPORTS, ask, connect, next, serve } from "./harness.mjs";
-
-test("clients of every kind come back after a restart", async () => {
-  let server = await serve({ ALLOW_EIO3: "1" });
-  const patience = { reconnection: true, reconnectionDelay: 50, reconnectionDelayMax: 200 };
-  const clients = await Promise.all(
-    Object.keys(CLIENTS).flatMap((version) =>
-      Object.keys(TRANSPORTS).map((transport) =>
-        connect(server, { version: Number(version), transport, ...patience }),
+for (const [version, { env }] of Object.entries(CLIENTS)) {
+  test(`socket.io-client ${version} comes back by itself`, { timeout: 60_000 }, async (t) => {
+    const first = await serve(env);
+    const clients = Object.entries(TRANSPORTS).flatMap(([transport]) =>
+      Array.from({ length: 3 }, () =>
+        connect(t, first, version, transport, {
+          reconnection: true,
+          reconnectionDelay: 50,
+          reconnectionDelayMax: 200,
+        }),
       ),
-    ),
-  );
-  const reasons = Promise.all(clients.map((client) => next(client, "disconnect", 15_000)));
-  await server.stop();
-  for (const [reason] of await reasons) assert.match(reason, /^transport (close|error)$/);
-  const back = Promise.all(clients.map((client) => next(client, "connect", 15_000)));
-  server = await serve({ ALLOW_EIO3: "1", PORT: String(server.port) });
-  await back;
-  await Promise.all(clients.map(async (client) => assert.deepEqual(await ask(client, "message-with-ack", 1), [1])));
-  for (const client of clients) client.disconnect();
-  await server.stop();
-});
+    );
+    for (const client of clients) await next(client, "connect");
+    for (const client of clients) assert.deepEqual(await ask(client, "message-with-ack", 1), [1]);
+    const ids = clients.map(({ id }) => id);
+    await first.stop();
+    for (const client of clients) assert.match((await next(client, "disconnect"))[0], /^transport (close|error)$/);
+    const second = await serve(env, first.port);
+    for (const client of clients) await next(client, "connect", 20_000);
+    for (const client of clients) assert.deepEqual(await ask(client, "message-with-ack", 2), [2]);
+    assert.equal(new Set([...ids, ...clients.map(({ id }) => id)]).size, 2 * clients.length, "all ids are new");
+    for (const client of clients) client.io.reconnection(false);
+    await second.stop();
+  });
+}

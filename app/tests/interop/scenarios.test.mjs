@@ -1,216 +1,222 @@
-// What an application sees through each official client, over each transport.
+// The official clients, every supported major version over every transport.
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { test } from "node:test";
+import { setTimeout as sleep } from "node:timers/promises";
+import { alongside, ask, CLIENTS, connect, eventually, next, reference, TRANSPORTS, unread, withServer } from "./harness.mjs";
 
-import { CLIENTS, TRANSPORTS, ask, connect, eventually, next, open, serve, sleep } from "./harness.mjs";
+const LIMIT = 100_000;
+const NESTED = { text: "a", list: [Buffer.from([0, 1, 255]), { deep: Buffer.alloc(0) }], last: Buffer.from("é") };
+const ECHOED = [
+  ["text", ["hello", "wörld €😀 \u2028\u0000\u001e", ""]],
+  ["JSON", [1, -0.5, 1e21, true, null, { a: [{}], "": { é: [] } }]],
+  ["nothing", []],
+  ["binary", [Buffer.from([1, 2, 3]), "between", NESTED]],
+];
 
-const MAX = 100_000;
-let server;
-before(async () => {
-  server = await serve({ ALLOW_EIO3: "1", MAX_HTTP_BUFFER_SIZE: String(MAX) });
-});
-after(() => server.stop());
+for (const [version, { env }] of Object.entries(CLIENTS)) {
+  withServer(`socket.io-client ${version}`, { ...env, MAX_HTTP_BUFFER_SIZE: String(LIMIT) }, (server) => {
+    for (const transport of Object.keys(TRANSPORTS)) {
+      const on = (t, options) => connect(t, server, version, transport, options);
+      for (const [name, body] of Object.entries(scenarios(server, version, transport))) {
+        test(`${transport}: ${name}`, { timeout: 30_000 }, (t) => body((options) => on(t, options)));
+      }
+    }
+  });
+}
 
-const binary = (...bytes) => Buffer.from(bytes);
-const plain = (value) => JSON.parse(JSON.stringify(value));
+async function connected(socket) {
+  await next(socket, "connect");
+  return socket;
+}
 
-for (const version of Object.keys(CLIENTS).map(Number)) {
-  for (const transport of Object.keys(TRANSPORTS)) {
-    describe(`client ${version} over ${transport}`, { concurrency: true }, () => {
-      const options = { version, transport };
+/** Fails when anything is said to the socket before the answer to a question. */
+async function nothingSaid(socket) {
+  await ask(socket, "message-with-ack");
+  assert.equal(unread(socket, "said"), 0);
+}
 
-      test("connects, with its auth payload where it has one", async () => {
-        const client = await connect(server, { ...options, auth: { token: "t", n: 1 } });
-        assert.deepEqual(client.firstAuth, [version > 2 ? { token: "t", n: 1 } : {}]);
-        assert.equal(client.connected, true);
-        const [me] = await ask(client, "whoami");
-        assert.equal(me.id, client.id);
-        assert.match(client.id, /^[\w-]{20}$/);
-        if (version === 2) assert.equal(client.id, client.io.engine.id);
-        client.disconnect();
-      });
+function scenarios(server, version, transport) {
+  const revision4 = version === "2";
+  const all = {
+    async "connects, with its id and its transport"(on) {
+      const socket = await connected(on());
+      assert.match(socket.id, /^[\w-]{20}$/);
+      const final = transport === "polling" ? "polling" : "websocket";
+      const me = await eventually(async () => {
+        const [me] = await ask(socket, "whoami");
+        return me.transport === final && me;
+      }, `transport ${final}`);
+      assert.equal(me.id, socket.id);
+      assert.equal(socket.id === socket.io.engine.id, revision4, "is it the engine's id");
+      assert.deepEqual(await ask(socket, "rooms"), [[socket.id]]);
+    },
 
-      test("gets back what it sends: text, unicode, numbers, nesting", async () => {
-        const client = await connect(server, options);
-        for (const args of [
-          [1, "2", { 3: [false, null, 4.5, -1e21] }],
-          ["héllo €😀 \u2028 \u001e"],
-          [[], {}, [[[]]], ""],
-          ["x".repeat(20_000)],
-          [],
-        ]) {
-          const back = next(client, "message-back");
-          client.emit("message", ...args);
-          assert.deepEqual(await back, plain(args));
-          assert.deepEqual(await ask(client, "message-with-ack", ...args), plain(args));
+    async "sends what it authenticates with"(on) {
+      const auth = { token: "tökén", n: [1] };
+      if (revision4) {
+        // There the query of the namespace takes the place of the CONNECT packet's payload.
+        const socket = await connected(on({ namespace: "/custom?token=abc" }));
+        assert.deepEqual(await next(socket, "auth"), [{ token: "abc" }]);
+        assert.deepEqual(await next(await connected(on()), "auth"), [{}]);
+      } else {
+        assert.deepEqual(await next(on({ auth }), "auth"), [auth]);
+        assert.deepEqual(await next(on(), "auth"), [{}]);
+      }
+    },
+
+    async "gets everything back, in order"(on) {
+      const socket = await connected(on());
+      for (const [, args] of ECHOED) socket.emit("message", ...args);
+      for (const [name, args] of ECHOED) assert.deepEqual(await next(socket, "message-back"), args, name);
+      for (const [name, args] of ECHOED) assert.deepEqual(await ask(socket, "message-with-ack", ...args), args, name);
+    },
+
+    async "acknowledges what the server asks"(on) {
+      const socket = await connected(on());
+      socket.on("question", (question, answer) => answer({ to: question }, NESTED));
+      assert.deepEqual(await ask(socket, "ask", { q: "é" }), [{ to: { q: "é" } }, NESTED]);
+      const many = Array.from({ length: 50 }, (_, n) => ask(socket, "ask", n));
+      assert.deepEqual((await Promise.all(many)).map(([it]) => it.to), [...many.keys()]);
+    },
+
+    async "has a thousand acknowledgements outstanding"(on) {
+      const socket = await connected(on());
+      const order = [];
+      const ordered = Array.from({ length: 1000 }, (_, n) =>
+        ask(socket, "message-with-ack", n).then(([it]) => (order.push(it), it)),
+      );
+      const numbers = [...ordered.keys()];
+      assert.deepEqual(await Promise.all(ordered), numbers, "each has its own answer");
+      assert.deepEqual(order, numbers, "in order");
+      const slow = numbers.map((n) => ask(socket, "slow", 100, n));
+      assert.deepEqual((await Promise.all(slow)).map(([it]) => it), numbers, "when all of them wait");
+    },
+
+    async "hears its rooms and nothing else"(on) {
+      const [a, b, c] = await Promise.all([on(), on(), on()].map(connected));
+      await Promise.all([a, b].map((it) => ask(it, "join", "room é")));
+      assert.deepEqual((await ask(b, "rooms"))[0].sort(), [b.id, "room é"].sort());
+      a.emit("say", "room é", { n: 1 });
+      a.emit("say", b.id, "to one");
+      a.emit("say-all", "end", Buffer.from([7]));
+      assert.deepEqual(await next(b, "said"), [{ n: 1 }]);
+      assert.deepEqual(await next(b, "said"), ["to one"]);
+      for (const it of [a, b, c]) assert.deepEqual(await next(it, "said"), ["end", Buffer.from([7])]);
+      await ask(b, "leave", "room é");
+      a.emit("say", "room é", "to nobody");
+      a.emit("shout", "others");
+      for (const it of [b, c]) assert.deepEqual(await next(it, "said"), ["others"]);
+      await nothingSaid(a);
+    },
+
+    async "drops volatile messages or delivers them, once"(on) {
+      const [a, b] = await Promise.all([on(), on()].map(connected));
+      const got = [];
+      b.on("said", (n) => got.push(n));
+      let sent = 0;
+      await eventually(async () => {
+        a.emit("say-volatile", (sent += 1));
+        await sleep(10);
+        return got.length >= 3;
+      }, "volatile messages");
+      await ask(b, "message-with-ack");
+      assert.deepEqual(got, [...new Set(got)].sort((x, y) => x - y), "none twice, none out of order");
+      assert.ok(got.at(-1) <= sent);
+    },
+
+    async "keeps namespaces apart on one connection"(on) {
+      const main = await connected(on());
+      const custom = await connected(alongside(main, "/custom"));
+      assert.equal(custom.id === main.id, false);
+      if (revision4) assert.equal(custom.id, `/custom#${main.io.engine.id}`);
+      custom.emit("message", "custom", Buffer.from([1]));
+      main.emit("message", "main");
+      assert.deepEqual(await next(custom, "message-back"), ["custom", Buffer.from([1])]);
+      assert.deepEqual(await next(main, "message-back"), ["main"]);
+      custom.emit("say-all", "only there");
+      assert.deepEqual(await next(custom, "said"), ["only there"]);
+      await nothingSaid(main);
+    },
+
+    async "loses nothing that is sent while it is being admitted"(on) {
+      const socket = on({ namespace: "/late" });
+      for (let n = 0; n < 5; n += 1) socket.emit("message", n);
+      for (let n = 0; n < 5; n += 1) assert.deepEqual(await next(socket, "message-back"), [n]);
+    },
+
+    async "is told why it is not admitted"(on) {
+      const main = await connected(on());
+      for (const [namespace, message, data] of [["/denied", "nope", { code: 7 }], ["/zzz", "Invalid namespace"]]) {
+        const other = alongside(main, namespace);
+        if (revision4) {
+          assert.deepEqual(await next(other, "error"), [data ?? { message }]);
+        } else {
+          const [error] = await next(other, "connect_error");
+          assert.equal(error.message, message);
+          assert.deepEqual(error.data, data);
         }
-        client.disconnect();
-      });
+        assert.equal(other.connected, false);
+        await ask(main, "message-with-ack");
+      }
+    },
 
-      test("gets back binary data in any nesting", async () => {
-        const client = await connect(server, options);
-        const args = [binary(1, 2, 3), { a: [binary(), { b: binary(255, 0, 4) }] }, "text", binary(...Array(3_000).fill(7))];
-        const same = (got) => {
-          assert.deepEqual(Buffer.from(got[0]), args[0]);
-          assert.deepEqual(Buffer.from(got[1].a[0]), args[1].a[0]);
-          assert.deepEqual(Buffer.from(got[1].a[1].b), args[1].a[1].b);
-          assert.equal(got[2], "text");
-          assert.deepEqual(Buffer.from(got[3]), args[3]);
-        };
-        const back = next(client, "message-back");
-        client.emit("message", ...args);
-        same(await back);
-        same(await ask(client, "message-with-ack", ...args));
-        client.disconnect();
-      });
+    async "leaves, and comes back as another"(on) {
+      const socket = await connected(on());
+      const before = socket.id;
+      const { engine } = socket.io;
+      socket.disconnect();
+      assert.equal((await next(socket, "disconnect"))[0], "io client disconnect");
+      // The old connection's end, when it comes later, is taken by the client for that of the new.
+      await eventually(() => engine.readyState === "closed", "the connection to close");
+      await sleep(20);
+      socket.connect();
+      await connected(socket);
+      assert.notEqual(socket.id, before);
+      assert.deepEqual(await ask(socket, "rooms"), [[socket.id]]);
+    },
 
-      test("answers when the server asks", async () => {
-        const client = await connect(server, options);
-        client.on("question", (x, answer) => answer(x.n + 1, binary(9)));
-        const [answer, bytes] = await ask(client, "ask", { n: 41 });
-        assert.equal(answer, 42);
-        assert.deepEqual(Buffer.from(bytes), binary(9));
-        client.disconnect();
-      });
+    async "is sent away from one namespace"(on) {
+      const main = await connected(on());
+      const custom = await connected(alongside(main, "/custom"));
+      custom.emit("bye", false);
+      assert.equal((await next(custom, "disconnect"))[0], "io server disconnect");
+      assert.deepEqual(await ask(main, "message-with-ack", 1), [1]);
+      custom.connect();
+      await connected(custom);
+      assert.deepEqual(await ask(custom, "message-with-ack", 2), [2]);
+    },
 
-      test("a thousand acknowledgements outstanding are all answered, in order", async () => {
-        const client = await connect(server, options);
-        const order = [];
-        const all = Array.from({ length: 1_000 }, (_, i) => ask(client, "message-with-ack", i).then(([n]) => order.push(n)));
-        await Promise.all(all);
-        assert.deepEqual(order, [...Array(1_000).keys()]);
-        client.disconnect();
-      });
+    async "is sent away altogether"(on) {
+      const main = await connected(on());
+      const custom = await connected(alongside(main, "/custom"));
+      main.emit("bye", true);
+      for (const it of [main, custom]) assert.equal((await next(it, "disconnect"))[0], "io server disconnect");
+      await eventually(() => main.io.engine.readyState === "closed", "the connection to close");
+    },
 
-      test("a slow handler delays nobody", async () => {
-        const client = await connect(server, options);
-        const slow = ask(client, "slow", 300, "slow");
-        assert.deepEqual(await ask(client, "message-with-ack", "fast"), ["fast"]);
-        let done = false;
-        slow.then(() => (done = true));
-        assert.equal(done, false);
-        assert.deepEqual(await slow, ["slow"]);
-        client.disconnect();
-      });
-
-      test("rooms reach their members and nobody else", async () => {
-        const [a, b, c] = await Promise.all([1, 2, 3].map(() => connect(server, options)));
-        const room = `room-${version}-${transport}`;
-        await Promise.all([ask(a, "join", room), ask(b, "join", room)]);
-        const heard = { a: [], b: [], c: [] };
-        for (const [name, client] of Object.entries({ a, b, c })) client.on("said", (said) => said.startsWith?.("to ") && heard[name].push(said));
-        a.emit("say", room, "to b");
-        c.emit("say", room, "to a and b");
-        await eventually(() => heard.a.length === 1 && heard.b.length === 2, "both members to hear");
-        await ask(b, "leave", room);
-        a.emit("say", room, "to nobody");
-        // An own id is a room of its own.
-        a.emit("say", c.id, "to c");
-        await eventually(() => heard.c.length === 1, "the third to hear");
-        assert.deepEqual(heard.a, ["to a and b"]);
-        assert.deepEqual(heard.b.sort(), ["to a and b", "to b"]);
-        assert.deepEqual(heard.c, ["to c"]);
-        const [rooms] = await ask(a, "rooms");
-        assert.deepEqual(rooms.sort(), [a.id, room].sort());
-        for (const client of [a, b, c]) client.disconnect();
-      });
-
-      test("namespaces share a connection and are apart", async () => {
-        const main = await connect(server, options);
-        const custom = main.io.socket("/custom", {});
-        await next(custom, "auth");
-        assert.notEqual(custom.id, main.id);
-        const back = next(custom, "message-back");
-        custom.emit("message", "custom");
-        assert.deepEqual(await back, ["custom"]);
-        custom.disconnect();
-        assert.deepEqual(await ask(main, "message-with-ack", "main"), ["main"]);
-        main.disconnect();
-      });
-
-      test("what is sent while the server decides is not lost", async () => {
-        const client = open(server, { ...options, namespace: "/late" });
-        const back = next(client, "message-back");
-        client.emit("message", "early", binary(1));
-        assert.equal((await back)[0], "early");
-        client.disconnect();
-      });
-
-      test("a refused namespace says why", async () => {
-        const client = open(server, { ...options, namespace: "/denied" });
-        const [error] = await next(client, version === 2 ? "error" : "connect_error");
-        if (version === 2) assert.deepEqual(error, { code: 7 });
-        else {
-          assert.equal(error.message, "nope");
-          assert.deepEqual(error.data, { code: 7 });
-        }
-        client.close();
-      });
-
-      test("an unknown namespace is an error, and the connection stays", async () => {
-        const main = await connect(server, options);
-        const unknown = main.io.socket("/unknown", {});
-        const [error] = await next(unknown, version === 2 ? "error" : "connect_error");
-        assert.equal(error.message, "Invalid namespace");
-        assert.deepEqual(await ask(main, "message-with-ack", 1), [1]);
-        main.disconnect();
-      });
-
-      test("disconnects for the right reasons", async () => {
-        const client = await connect(server, options);
-        const own = next(client, "disconnect");
-        client.disconnect();
-        assert.equal((await own)[0], "io client disconnect");
-        for (const close of [false, true]) {
-          const other = await connect(server, options);
-          const reason = next(other, "disconnect");
-          other.emit("bye", close);
-          assert.equal((await reason)[0], "io server disconnect");
-          other.close();
-        }
-      });
-
-      test("a handler that panics ends its own socket only", async () => {
-        const other = await connect(server, options);
-        for (const event of ["boom", "boom-later"]) {
-          const client = await connect(server, options);
-          const reason = next(client, "disconnect");
-          client.emit(event);
-          assert.equal((await reason)[0], "io server disconnect");
-          client.close();
-        }
-        assert.deepEqual(await ask(other, "message-with-ack", "alive"), ["alive"]);
-        other.disconnect();
-      });
-
-      test("wrong arguments are told in the acknowledgement", async () => {
-        const client = await connect(server, options);
-        const [answer] = await ask(client, "slow", "not a number");
-        assert.match(answer.error, /argument 0/);
-        client.disconnect();
-      });
-
-      test("a message near the limit passes, one above it closes the connection", async () => {
-        const client = await connect(server, options);
-        const [near] = await ask(client, "message-with-ack", "x".repeat(MAX - 100));
-        assert.equal(near.length, MAX - 100);
-        const reason = next(client, "disconnect");
-        client.emit("message-with-ack", "x".repeat(MAX + 100), () => {});
-        // Over polling the server answers 413 and the client gives up.
-        assert.match((await reason)[0], /transport (close|error)/);
-        const other = await connect(server, options);
-        assert.deepEqual(await ask(other, "message-with-ack", 1), [1]);
-        other.disconnect();
-      });
-
-      test("a volatile event reaches who is ready", async () => {
-        const client = await connect(server, options);
-        await sleep(50);
-        const said = next(client, "said");
-        client.emit("say-volatile", "now");
-        await said;
-        client.disconnect();
-      });
-    });
+    async "sends as much as the limit allows, and no more"(on) {
+      const [big, bystander] = await Promise.all([on(), on()].map(connected));
+      const much = "x".repeat(LIMIT - 100);
+      assert.deepEqual(await ask(big, "message-with-ack", much), [much]);
+      const bytes = Buffer.alloc(Math.floor(LIMIT * 0.7), 0xa5);
+      assert.deepEqual(await ask(big, "message-with-ack", bytes), [bytes]);
+      big.emit("message", "x".repeat(LIMIT + 1));
+      assert.match((await next(big, "disconnect"))[0], /^transport (close|error)$/);
+      assert.equal(unread(big, "message-back"), 0);
+      assert.deepEqual(await ask(bystander, "message-with-ack", 1), [1]);
+    },
+  };
+  for (const event of reference ? [] : ["boom", "boom-later"]) {
+    all[`${event} harms nobody else`] = async (on) => {
+      const [victim, bystander] = await Promise.all([on(), on()].map(connected));
+      victim.emit(event);
+      await next(victim, "disconnect");
+      assert.deepEqual(await ask(bystander, "message-with-ack", 1), [1]);
+      bystander.emit("say-all", "still here");
+      assert.deepEqual(await next(bystander, "said"), ["still here"]);
+      assert.deepEqual(await ask(await connected(on()), "message-with-ack", 2), [2]);
+      assert.ok(server.alive());
+    };
   }
+  return all;
 }

@@ -7,7 +7,8 @@ use std::borrow::Cow;
 pub struct Query<'b>(&'b str);
 
 impl<'b> Query<'b> {
-    pub(super) fn new(query: &'b str) -> Self {
+    /// A query string, without the `?`.
+    pub fn new(query: &'b str) -> Self {
         Self(query)
     }
 

@@ -1,0 +1,1 @@
+//! Benchmarks only: `cargo bench --package yamabiko-benches`. They use the public API of the other crates.
