@@ -1,7 +1,8 @@
 //! The application that official clients are tested against.
 //!
-//! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `PING_INTERVAL`, `PING_TIMEOUT` and `CONNECT_TIMEOUT` in
-//! milliseconds (and `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`), `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `LOG`. Prints
+//! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`,
+//! `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
 

@@ -102,7 +102,7 @@ reject_from!(
 /// | returned | acknowledgement, if the client asked for one |
 /// |---|---|
 /// | `()` | `[]`, no argument |
-/// | a tuple | several arguments |
+/// | a tuple, or an array of fixed length | several arguments |
 /// | `RawArgs` | as they came |
 /// | anything else that serde can write | one argument |
 /// | `Ok(value)` | as `value` |

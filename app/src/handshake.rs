@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use yamabiko_protocol::http::Head;
 
 /// What is known of a client since its handshake: Socket.IO's `socket.handshake`.
@@ -34,7 +33,7 @@ impl Handshake {
     /// is no `T`. Clients of revision 3 send it in the query string of the namespace, so its members are
     /// strings.
     pub fn auth<T: DeserializeOwned>(&self) -> Option<T> {
-        read_auth(self.0.auth.as_deref(), self.0.revision)
+        read_auth(self.0.auth.as_deref())
     }
 
     /// The request's target: path and query.
@@ -68,18 +67,9 @@ impl Handshake {
     }
 }
 
-/// `auth` is JSON, or for revision 3 a query string.
-fn read_auth<T: DeserializeOwned>(auth: Option<&str>, revision: u8) -> Option<T> {
-    match auth {
-        None => serde_json::from_str("{}").ok(),
-        Some(query) if revision == 3 => {
-            let pairs = form_urlencoded::parse(query.as_bytes());
-            let members: Map<String, Value> =
-                pairs.map(|(name, value)| (name.into(), Value::String(value.into()))).collect();
-            T::deserialize(Value::Object(members)).ok()
-        }
-        Some(json) => serde_json::from_str(json).ok(),
-    }
+/// Nothing is an empty object.
+fn read_auth<T: DeserializeOwned>(auth: Option<&str>) -> Option<T> {
+    serde_json::from_str(auth.unwrap_or("{}")).ok()
 }
 
 #[cfg(test)]
@@ -87,12 +77,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn auth_is_json_a_query_or_an_empty_object() {
-        let read = |auth, revision| read_auth::<Value>(auth, revision).unwrap().to_string();
-        assert_eq!(read(Some(r#"{"token":1}"#), 4), r#"{"token":1}"#);
-        assert_eq!(read(Some("token=a%20b&n=1"), 3), r#"{"n":"1","token":"a b"}"#);
-        assert_eq!(read(None, 4), "{}");
-        assert_eq!(read(None, 3), "{}");
+    fn auth_that_was_not_sent_is_an_empty_object() {
+        let read = |auth| read_auth::<serde_json::Value>(auth).unwrap().to_string();
+        assert_eq!(read(Some(r#"{"token":1}"#)), r#"{"token":1}"#);
+        assert_eq!(read(None), "{}");
     }
 
     #[test]
@@ -101,7 +89,7 @@ mod tests {
         struct Token {
             token: String,
         }
-        let token = |auth| read_auth::<Token>(auth, 4).map(|auth| auth.token);
+        let token = |auth| read_auth::<Token>(auth).map(|auth| auth.token);
         assert_eq!(token(Some(r#"{"token":"secret","more":1}"#)).as_deref(), Some("secret"));
         assert_eq!(token(Some(r#"{"token":1}"#)), None);
         assert_eq!(token(None), None);

@@ -103,8 +103,11 @@ impl Application for Running {
     }
 
     fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply> {
-        if let Some(bundle) = &self.bundle
-            && let Some(reply) = bundle.serve(&self.shard.settings().path, request)
+        let settings = self.shard.settings();
+        // With `cors` a preflight is answered before anything is looked for, as in Node.
+        let is_preflight = settings.cors.is_some() && request.head.method() == Method::Options;
+        if let Some(bundle) = self.bundle.as_ref().filter(|_| !is_preflight)
+            && let Some(reply) = bundle.serve(&settings.path, request)
         {
             return Some(reply);
         }

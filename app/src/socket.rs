@@ -92,7 +92,8 @@ impl Socket {
 
 /// Sending to this client.
 impl Socket {
-    /// Sends an event to this client. A tuple is several arguments.
+    /// Sends an event to this client. A tuple is several arguments, and so is an array of fixed length; all
+    /// else is one.
     ///
     /// # Errors
     /// The socket has disconnected, the arguments cannot be JSON, or the event's name is reserved.
