@@ -62,7 +62,7 @@ fn come(address: SocketAddr, i: usize) -> Guest {
             client.emit_for_ack("[\"slow\",20,\"x\"]");
             client.emit("[\"ask\",\"never answered\"]");
             client.emit(&format!("[\"say\",\"room-{}\",\"hello\"]", i % 7));
-            if i % 4 == 0 {
+            if i.is_multiple_of(4) {
                 // Half a message.
                 client.socket.wire.send(&frame(0x81, b"42[\"message\",1]")[..12]);
             }
