@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use yamabiko_runtime::EmitArgs;
 
 use crate::ArgsError;
-use crate::marker::{Fallible, Plain};
+use crate::marker::{Fallible, Plain, WriteResultOfReject};
 use crate::socket::Socket;
 
 /// A handler's refusal. The client's acknowledgement, if it asked for one, is `{"error": message}`, with
@@ -108,8 +108,13 @@ reject_from!(
 /// | `Ok(value)` | as `value` |
 /// | `Err(error)`, of a type that turns into a [`Reject`] | `{"error": message}`, and `data` if there is some; logged |
 ///
-/// A `Result` whose error is both serde's and a [`Reject`]'s (`Result<_, String>`) is ambiguous and does not
-/// compile: it could be sent as it is. Write `Result<_, Reject>`.
+/// A `Result` whose error serde can write, such as `Result<_, String>`, does not compile: it could be sent as
+/// it is, and then clients would get `{"Ok":…}`. Write `Result<_, Reject>`.
+///
+/// ```compile_fail,E0283
+/// # use yamabiko::{Namespace, Socket};
+/// Namespace::new().on("say", |_: Socket| -> Result<u8, String> { Ok(1) });
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a handler's answer",
     note = "return something that implements `serde::Serialize`, `RawArgs`, or a `Result<_, Reject>` of it"
@@ -134,6 +139,14 @@ impl<T: EmitArgs, E: Into<Reject>> IntoAck<Fallible> for Result<T, E> {
                 call.refuse(reject.message(), reject.data());
             }
         }
+    }
+}
+
+/// Never chosen: it makes results that could be sent as they are ambiguous, so that nobody sends them so by
+/// mistake. Its marker's name is in what the compiler then says.
+impl<T: Serialize, E: Serialize> IntoAck<WriteResultOfReject> for Result<T, E> {
+    fn answer(self, call: &Call) {
+        call.acknowledge(&self);
     }
 }
 

@@ -110,7 +110,7 @@ fn fingerprint(text: &str) -> u64 {
 
 fn chat() -> Namespace {
     Namespace::new()
-        .on("join", async |socket: Socket, name: String, room: String| {
+        .on("join", |socket: Socket, name: String, room: String| {
             let name = checked(&name, NAME_CHARS_MAX).ok_or("a name has 1 to 32 characters")?;
             let room = checked(&room, NAME_CHARS_MAX).ok_or("a room has 1 to 32 characters")?;
             if socket.get::<Guest>().is_some_and(|guest| guest.room != room) {
@@ -123,7 +123,7 @@ fn chat() -> Namespace {
             let you = You { id: socket.id().into(), name, shard: socket.shard() };
             Ok::<_, Reject>(Joined { you, room })
         })
-        .on("say", async |socket: Socket, text: String| {
+        .on("say", |socket: Socket, text: String| {
             let guest = socket.get::<Guest>().ok_or("join a room first")?;
             let text = checked(&text, TEXT_CHARS_MAX).ok_or("a line has 1 to 2000 characters")?;
             let Count(count) = socket.get::<Count>().map_or(Count(1), |it| Count(it.0 + 1));
@@ -134,14 +134,14 @@ fn chat() -> Namespace {
             socket.to(&hall(&guest.room)).emit("said", &said)?;
             Ok::<_, Reject>(Receipt { id, at })
         })
-        .on("typing", async |socket: Socket, typing: bool| {
+        .on("typing", |socket: Socket, typing: bool| {
             if let Some(guest) = socket.get::<Guest>() {
                 let Guest { room, id, name } = &*guest;
                 let event = Typing { room, id, name, typing };
                 let _ = socket.to(&hall(room)).volatile().emit("typing", &event);
             }
         })
-        .on("here", async |socket: Socket, to: String| {
+        .on("here", |socket: Socket, to: String| {
             // Only a socket may be told, by its id: whoever named a room could speak to it.
             if let Some(guest) = socket.get::<Guest>().filter(|_| SessionId::parse(&to).is_some()) {
                 let _ = socket.to(&to).emit("here", &*guest);

@@ -19,7 +19,7 @@ use crate::{Args, ArgsError, RawArgs};
 /// Arguments that are missing at the end are read as `null`, so an `Option` takes them; more than the
 /// handler takes are ignored, as JavaScript does.
 ///
-/// The arguments' types must be written out, as a closure is not looked into for them:
+/// The arguments' types must be written out where the closure's body does not tell them:
 ///
 /// ```
 /// # use yamabiko::{Namespace, RawArgs, Socket};
@@ -150,4 +150,6 @@ pub mod marker {
     pub struct Plain;
     /// Answers that may be refusals.
     pub struct Fallible;
+    /// No answers at all: see [`IntoAck`](crate::IntoAck).
+    pub struct WriteResultOfReject;
 }

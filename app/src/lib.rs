@@ -27,25 +27,35 @@
 //!
 //! | state | lives | the way to it |
 //! |---|---|---|
-//! | of a socket | with the socket, on its core | [`Socket::set`], [`Socket::get`] |
+//! | of a socket | with the socket, on its core | [`Socket::set`], [`Socket::get`], what a [guard](Namespace::guard) returns |
 //! | of a core | in what the factory makes | `Rc`, `RefCell`, captured by handlers |
 //! | of the node | in memory that all cores share | `Arc`, atomics, captured by the factory |
 //! | of the cluster | in a database of yours | |
 //!
 //! Handlers run on the core that owns their socket and never leave it. So what they capture needs no
 //! `Send` and no lock, and **what one core keeps no other core sees**. Rooms and broadcasts are the
-//! exception: they reach every core.
+//! exception: they reach every core. A handler that blocks its thread stops every socket of its core:
+//! wait with `.await`, and hand long work to a thread.
+//!
+//! # Order and failure
+//!
+//! Handlers of one socket start in the order in which its events arrived, each running to its first wait
+//! before the next starts. One that does not wait, `async` or not, costs no task. One that waits delays
+//! nobody. A panic in one ends its socket, with DISCONNECT, and nothing else. What a refusal or an argument
+//! of the wrong type becomes is told at [`IntoAck`] and [`Namespace::on`].
 //!
 //! # Modules
 //!
-//! The crate depends on `yamabiko-runtime`, which runs the cores, and knows neither sockets of the
-//! operating system nor bytes on the wire.
+//! The crate depends on `yamabiko-runtime`, which runs the cores, and on `yamabiko-protocol` for the types
+//! of HTTP and of packets. It knows neither sockets of the operating system nor bytes on the wire, and not
+//! what the cores' executor is.
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `app` | namespaces and HTTP routes of an application; how events reach them |
-//! | `namespace`, `handler` | handlers, their arguments and answers |
-//! | `socket` | one client; broadcasts |
+//! | `app`, `response` | namespaces and HTTP routes of an application; what routes answer |
+//! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
+//! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
+//! | `running` | how a shard's events reach the handlers |
 //! | `server`, `config` | starting a node; options from file, environment and flags |
 //! | `serve_client` | the official client's files |
 //! | `demo` | the chat that the `yamabiko` binary serves |

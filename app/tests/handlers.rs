@@ -8,14 +8,12 @@ mod harness;
 use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::{OnceLock, mpsc};
-use std::thread;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use harness::{BINARY, Client, WebSocket, Wire, get};
+use harness::{BINARY, Client, Inside, WebSocket, Wire, get};
 use yamabiko::{
-    AckFailure, App, Binary, Config, Core, Handshake, Namespace, RawArgs, Reject, Response, Server,
-    Socket,
+    AckFailure, App, Binary, Config, Core, Handshake, Namespace, RawArgs, Reject, Response, Socket,
 };
 
 /// One server for all tests, which ends with them.
@@ -23,15 +21,8 @@ fn server() -> SocketAddr {
     static ADDRESS: OnceLock<SocketAddr> = OnceLock::new();
     *ADDRESS.get_or_init(|| {
         let mut config = Config::default();
-        config.settings.listen = ([127, 0, 0, 1], 0).into();
         config.settings.shards = Some(2);
-        config.settings.pin = false;
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
-            let server = Server::new(config);
-            server.on_ready(move |ready| sender.send(ready.address).unwrap()).run(app).unwrap();
-        });
-        receiver.recv().expect("it starts")
+        Inside::serve(config, app).address()
     })
 }
 

@@ -6,12 +6,10 @@ mod harness;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::sync::mpsc;
-use std::thread;
 
-use harness::{Response, Wire, get};
+use harness::{Inside, Response, Wire, get};
 use yamabiko::http::Cors;
-use yamabiko::{App, Config, ServeClient, Server};
+use yamabiko::{App, Config, ServeClient};
 
 /// A server with a bundle of one file, and `cors` for any origin.
 fn start() -> SocketAddr {
@@ -21,19 +19,9 @@ fn start() -> SocketAddr {
     fs::write(package.join("dist/socket.io.js"), "var io;").unwrap();
     let mut config =
         Config { serve_client: ServeClient::From(package.clone()), ..Config::default() };
-    config.settings.listen = ([127, 0, 0, 1], 0).into();
     config.settings.shards = Some(1);
-    config.settings.pin = false;
     config.settings.cors = Some(Cors::default());
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let server = Server::new(config);
-        server
-            .on_ready(move |ready| sender.send(ready.address).unwrap())
-            .run(|_core| App::new())
-            .unwrap();
-    });
-    let address = receiver.recv().expect("it starts");
+    let address = Inside::serve(config, |_core| App::new()).address();
     // They are in memory now.
     fs::remove_dir_all(package).unwrap();
     address

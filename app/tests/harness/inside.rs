@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use yamabiko::{App, Config, Namespace, Ready, Server, ShardMetrics, Socket};
+use yamabiko::{App, Config, Core, Namespace, Ready, Server, ShardMetrics, Socket};
 
 /// A server on threads of the test.
 pub(crate) struct Inside {
@@ -14,15 +14,21 @@ pub(crate) struct Inside {
 
 impl Inside {
     /// Starts it with an app that joins rooms and answers after a while.
-    pub(crate) fn start(mut config: Config) -> Self {
+    pub(crate) fn start(config: Config) -> Self {
+        Self::serve(config, |_core| App::new().namespace("/", sleepers()))
+    }
+
+    /// Starts it with another app, on a free port.
+    pub(crate) fn serve(
+        mut config: Config,
+        factory: impl Fn(Core) -> App + Clone + Send + 'static,
+    ) -> Self {
         config.settings.listen = ([127, 0, 0, 1], 0).into();
         config.settings.pin = false;
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || {
-            Server::new(config)
-                .on_ready(move |ready| sender.send(ready).unwrap())
-                .run(|_core| App::new().namespace("/", sleepers()))
-                .unwrap();
+            let server = Server::new(config).on_ready(move |ready| sender.send(ready).unwrap());
+            server.run(factory).unwrap();
         });
         Self { ready: receiver.recv().expect("it starts") }
     }
