@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
+use std::io::{self, Write};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -127,7 +128,10 @@ impl Server {
         };
         yamabiko_runtime::serve(settings, make, move |ready| {
             if announce {
-                announce_port(ready.address.port());
+                // Whoever asked for it may have gone; the server has not.
+                let mut stdout = io::stdout();
+                let _ = writeln!(stdout, "ready {}", ready.address.port());
+                let _ = stdout.flush();
             }
             on_ready(ready);
         })
@@ -157,9 +161,4 @@ fn bundle(wanted: ServeClient) -> Result<Option<Bundle>, ServeError> {
             bundle
         })),
     }
-}
-
-#[allow(clippy::print_stdout)]
-fn announce_port(port: u16) {
-    println!("ready {port}");
 }

@@ -1,6 +1,7 @@
 //! From options to a server's settings, and back for those who want to see them.
 
 use std::fmt;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process;
 use std::time::Duration;
@@ -60,7 +61,8 @@ impl Config {
         let print = flags.print_config;
         let options = flags.with_file()?;
         if print {
-            print_text(&options.effective()?.to_toml()?);
+            // Whoever closed the pipe has seen enough.
+            let _ = io::stdout().write_all(options.effective()?.to_toml()?.as_bytes());
             process::exit(0);
         }
         options.check_with_environment()
@@ -250,11 +252,6 @@ fn cookie(name: &str) -> Result<Option<Cookie>, ConfigError> {
             .map(Some)
             .map_err(|error| ConfigError(format!("cookie: {error}"))),
     }
-}
-
-#[allow(clippy::print_stdout)]
-fn print_text(text: &str) {
-    print!("{text}");
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use super::value::{List, Listen, LogFormat, ServeClient, Time};
 
 const SOCKETS: &str = "Socket.IO";
 const CORS: &str = "Cross-origin requests";
-const LIMITS: &str = "Limits, each with a counter for when it bites";
+const LIMITS: &str = "Limits";
 const RING: &str = "Network";
 
 /// A Socket.IO server that runs on every core.
@@ -19,7 +19,7 @@ const RING: &str = "Network";
 /// YAMABIKO_NAME with underscores. Flags win over the environment, and that over the file. Times are
 /// milliseconds, or numbers with a unit: 500ms, 25s, 2m, 1h.
 #[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
-#[command(name = "yamabiko", version, max_term_width = 100)]
+#[command(name = "yamabiko", version)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Options {
     /// TOML file with options
