@@ -144,6 +144,29 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
     server.stop();
 }
 
+/// Memory is for what a client is, not for how much it has said.
+#[test]
+fn a_talkative_client_costs_no_memory_per_message() {
+    let server = Server::start(1);
+    server.warm_up();
+    let mut client = Client::open(server.address());
+    let messages: Vec<u8> = (0..1_000).flat_map(|_| frame(0x80 | TEXT, b"42[\"x\"]")).collect();
+    let mut talk = |thousands: usize| {
+        for _ in 0..thousands {
+            client.socket.wire.send(&messages);
+        }
+        client.assert_alive();
+        server.rss_bytes()
+    };
+    let warm = talk(20);
+    let end = talk(400);
+    assert!(
+        end <= warm + 3 * 1024 * 1024,
+        "{warm} bytes after 20,000 messages, {end} after 420,000"
+    );
+    server.stop();
+}
+
 #[test]
 fn nothing_is_counted_when_everybody_has_left() {
     let mut config = Config::default();
