@@ -12,13 +12,13 @@ use harness::*;
 use yamabiko::Config;
 
 /// Clients of one wave, in each of the threads.
-const WAVE: usize = 1_250;
+const WAVE: usize = 750;
 const THREADS: usize = 2;
 /// Clients of one thread that are there at the same time.
 const CROWD: usize = 50;
 /// Waves until everything that is kept for good has been allocated, and all of them.
-const WARM_UP: usize = 4;
-const WAVES: usize = 16;
+const WARM_UP: usize = 12;
+const WAVES: usize = 24;
 
 /// Polling sessions that were left without a word are gone soon, and what is remembered of deadlines.
 const IMPATIENT: [(&str, &str); 5] = [
@@ -117,7 +117,7 @@ fn wave(address: SocketAddr, size: usize) {
 }
 
 #[test]
-fn memory_and_descriptors_return_after_forty_thousand_clients() {
+fn memory_and_descriptors_return_after_tens_of_thousands_of_clients() {
     let server = Server::with(2, &IMPATIENT);
     let descriptors = server.descriptors();
     server.warm_up();
