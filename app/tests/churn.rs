@@ -12,13 +12,13 @@ use harness::*;
 use yamabiko::Config;
 
 /// Clients of one wave, in each of the threads.
-const WAVE: usize = 1_250;
+const WAVE: usize = 750;
 const THREADS: usize = 2;
 /// Clients of one thread that are there at the same time.
 const CROWD: usize = 50;
 /// Waves until everything that is kept for good has been allocated, and all of them.
-const WARM_UP: usize = 4;
-const WAVES: usize = 16;
+const WARM_UP: usize = 12;
+const WAVES: usize = 24;
 
 /// Polling sessions that were left without a word are gone soon, and what is remembered of deadlines.
 const IMPATIENT: [(&str, &str); 5] = [
@@ -117,7 +117,7 @@ fn wave(address: SocketAddr, size: usize) {
 }
 
 #[test]
-fn memory_and_descriptors_return_after_forty_thousand_clients() {
+fn memory_and_descriptors_return_after_tens_of_thousands_of_clients() {
     let server = Server::with(2, &IMPATIENT);
     let descriptors = server.descriptors();
     server.warm_up();
@@ -141,6 +141,29 @@ fn memory_and_descriptors_return_after_forty_thousand_clients() {
     let allowed = warm + warm / 20 + 2 * 1024 * 1024;
     assert!(end <= allowed, "{warm} bytes after the warm-up, {end} at the end: {history:?}");
     Client::open(server.address()).assert_alive();
+    server.stop();
+}
+
+/// Memory is for what a client is, not for how much it has said.
+#[test]
+fn a_talkative_client_costs_no_memory_per_message() {
+    let server = Server::start(1);
+    server.warm_up();
+    let mut client = Client::open(server.address());
+    let messages: Vec<u8> = (0..1_000).flat_map(|_| frame(0x80 | TEXT, b"42[\"x\"]")).collect();
+    let mut talk = |thousands: usize| {
+        for _ in 0..thousands {
+            client.socket.wire.send(&messages);
+        }
+        client.assert_alive();
+        server.rss_bytes()
+    };
+    let warm = talk(20);
+    let end = talk(400);
+    assert!(
+        end <= warm + 3 * 1024 * 1024,
+        "{warm} bytes after 20,000 messages, {end} after 420,000"
+    );
     server.stop();
 }
 

@@ -229,13 +229,16 @@ impl State {
         if let Some(deadline) = connection.deadline_ms
             && deadline < connection.filed_ms
         {
-            connection.filed_ms = self.wheel.file(Timer::Connection(key), deadline);
+            connection.filed_ms = self.wheel.file(Timer::Connection(key), deadline).min(deadline);
         }
     }
 
     /// The wheel's entry for a connection came up: true if its deadline has passed.
     pub(crate) fn connection_due(&mut self, key: ConnectionKey) -> bool {
         let Some(connection) = self.connections.get_mut(key) else { return false };
+        if connection.filed_ms > self.now_ms {
+            return false;
+        }
         connection.filed_ms = u64::MAX;
         let due = connection.deadline_ms.is_some_and(|deadline| deadline <= self.now_ms);
         self.file_connection(key);

@@ -284,13 +284,17 @@ impl State {
         if let Some(deadline) = deadlines.into_iter().flatten().min()
             && deadline < entry.filed_ms
         {
-            entry.filed_ms = self.wheel.file(Timer::Session(key), deadline);
+            entry.filed_ms = self.wheel.file(Timer::Session(key), deadline).min(deadline);
         }
     }
 
     /// The wheel's entry for a session came up.
     fn session_due(&mut self, key: SessionKey) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
+        // An earlier deadline has left this entry behind: the one that counts comes up later.
+        if entry.filed_ms > self.now_ms {
+            return;
+        }
         entry.filed_ms = u64::MAX;
         if entry.connect_deadline_ms.is_some_and(|deadline| deadline <= self.now_ms) {
             entry.connect_deadline_ms = None;

@@ -3,8 +3,12 @@
 //! The server is the example `interop`; its environment and events are the contract. Clients write raw
 //! bytes, so that a test says exactly what goes over the wire, and every read has a time limit: a test
 //! that waits for what never comes fails instead of hanging.
+//!
+//! Cargo builds the example for `cargo test`, but not for `cargo test --test NAME`: after a change of the
+//! server, `cargo build --example interop` comes first.
 
-#![allow(dead_code, unused_imports, clippy::unwrap_used)] // each test file uses its part; a test may panic
+#![allow(dead_code, unused_imports)] // each test file uses its part
+#![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may panic, and says why
 
 mod client;
 mod inside;
