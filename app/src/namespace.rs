@@ -55,7 +55,8 @@ impl Namespace {
     /// first refusal becomes the client's `connect_error`, with its message and data. What a guard returns
     /// as `Ok` is kept with the socket, for [`Socket::get`]. Events that the client sends meanwhile wait.
     ///
-    /// The socket is not connected yet: it can neither join rooms nor be sent events.
+    /// The socket is not connected yet: it may join rooms, but nothing is sent to it before it is
+    /// accepted. A guard that panics refuses it with "Internal server error".
     pub fn guard<F, T>(mut self, guard: F) -> Self
     where
         F: AsyncFn(Socket) -> Result<T, Reject> + 'static,

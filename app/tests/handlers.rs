@@ -128,7 +128,14 @@ fn guarded() -> Namespace {
         })
         .guard(async |socket: Socket| match &*socket.get::<User>().ok_or("no user")?.name {
             "mallory" => Err("not you".into()),
+            "panic" => panic!("asked for"),
             _ => Ok(()),
+        })
+        .guard(async |socket: Socket| -> Result<(), Reject> {
+            socket.join("known")?;
+            socket.broadcast().emit("joins", "nobody is here yet")?;
+            socket.everyone().to("known").emit("joins", "not sent before it is accepted")?;
+            Ok(())
         })
         .on_connect(async |socket: Socket| {
             socket.sleep(Duration::from_secs(60)).await;
@@ -138,6 +145,7 @@ fn guarded() -> Namespace {
             Err("logged, and nothing more".into())
         })
         .on("name", |socket: Socket| socket.get::<User>().map(|user| user.name.clone()))
+        .on("rooms", |socket: Socket| socket.rooms().map(|rooms| rooms[1..].to_vec()))
 }
 
 fn rooms() -> Namespace {
@@ -344,6 +352,7 @@ fn guards_refuse_with_message_and_data_and_keep_what_they_found() {
     for (auth, answer) in [
         ("", r#"44/guarded,{"message":"who are you?","data":["name",1]}"#),
         (r#"{"name":"mallory"}"#, r#"44/guarded,{"message":"not you"}"#),
+        (r#"{"name":"panic"}"#, r#"44/guarded,{"message":"Internal server error"}"#),
     ] {
         assert_eq!(join(&mut socket, "/guarded", auth), answer);
     }
@@ -353,6 +362,8 @@ fn guards_refuse_with_message_and_data_and_keep_what_they_found() {
     assert!(text(&mut socket).starts_with("40/guarded,"));
     assert_eq!(text(&mut socket), r#"42/guarded,["hello","ann"]"#);
     assert_eq!(text(&mut socket), r#"43/guarded,0["ann"]"#);
+    socket.send_text(r#"42/guarded,1["rooms"]"#);
+    assert_eq!(text(&mut socket), r#"43/guarded,1[["known"]]"#);
     assert_eq!(join(&mut socket, "/nowhere", ""), r#"44/nowhere,{"message":"Invalid namespace"}"#);
 }
 

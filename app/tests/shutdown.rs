@@ -4,7 +4,7 @@
 
 mod harness;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -115,6 +115,12 @@ fn a_client_that_reads_nothing_does_not_keep_the_server() {
     let mut other = Client::open(server.address());
     server.terminate();
     assert_closed_politely(&mut other);
+    // It still waits for the first, but takes nobody new, who can so go elsewhere at once.
+    let refused = (0..50).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        TcpStream::connect(server.address()).is_err()
+    });
+    assert!(refused, "new connections are refused");
     server.wait_for_exit();
 }
 

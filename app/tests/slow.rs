@@ -189,6 +189,30 @@ fn a_body_has_its_time_and_a_session_dies_with_it() {
     assert_eq!(response.body, "{\"code\":1,\"message\":\"Session ID unknown\"}");
 }
 
+/// However lively the client is otherwise: pings do not pass for attachments.
+#[test]
+fn attachments_have_their_time() {
+    let server = impatient();
+    let mut client = Client::open(server.address());
+    client.socket.send_text("452-[\"message\"]");
+    client.socket.send(BINARY, b"one of two");
+    let mut pings = 0;
+    while pings < 100 && client.socket.wire.is_silent_for(Duration::from_millis(50)) {
+        client.socket.send_text("3");
+        pings += 1;
+    }
+    assert!(pings < 100, "it may wait for ever");
+    assert!(client.socket.closed().is_some());
+    assert_eq!(server.count(|metrics| metrics.request_timeouts.value()), 1);
+
+    // Those that come in time leave no deadline behind.
+    let mut client = Client::open(server.address());
+    client.socket.send_text("451-[\"message\",{\"_placeholder\":true,\"num\":0}]");
+    client.socket.send(BINARY, b"x");
+    std::thread::sleep(Duration::from_millis(700));
+    assert_eq!(client.ask("[\"slow\",0]"), "[[0]]");
+}
+
 #[test]
 fn a_connection_that_says_nothing_is_closed() {
     let server = impatient();

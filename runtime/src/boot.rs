@@ -233,6 +233,7 @@ where
     /// Tells every shard to drain and waits for them, at most as long as the settings say.
     fn shut_down(mut self, signals: &Signals) {
         tracing::info!("shutting down");
+        self.listeners.clear();
         let deadline = Instant::now() + self.settings.shutdown_timeout + Duration::from_secs(1);
         for id in 0..self.shards.len() {
             self.mesh.tell(id as u8, Parcel::Drain);

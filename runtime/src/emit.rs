@@ -207,11 +207,14 @@ impl Shard {
     /// Joining twice is joining once; past `rooms_per_socket_max` it is an error.
     pub fn join(&self, socket: SocketKey, room: &str) -> Result<(), JoinError> {
         self.with(|state| {
-            state.session_of(socket).map_err(|Gone| JoinError::Gone)?;
+            let entry = state.sockets.get(socket).ok_or(JoinError::Gone)?;
+            // One that is not accepted yet may join, as in Node, but is sent nothing until it is.
+            if matches!(entry.admission, Admission::Leaving) {
+                return Err(JoinError::Gone);
+            }
             if !Rooms::is_joinable(room) {
                 return Err(JoinError::Name);
             }
-            let entry = &state.sockets[socket];
             if state.rooms.key(entry.namespace, Some(room)).is_some_and(|key| entry.is_in(key)) {
                 return Ok(());
             }

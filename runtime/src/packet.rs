@@ -207,7 +207,7 @@ impl State {
 
     /// Sends an encoded packet to one socket's client.
     pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) {
-        let Some(session) = self.sockets.get(socket).map(|entry| entry.session) else { return };
+        let Ok(session) = self.session_of(socket) else { return };
         if volatile && !self.is_writable(session) {
             self.metrics.volatile_dropped.add(1);
             return;

@@ -44,6 +44,8 @@ pub(crate) struct SessionEntry {
     pub(crate) issued_ms: u64,
     /// When the client must have joined a namespace.
     pub(crate) connect_deadline_ms: Option<u64>,
+    /// When all attachments of the binary packet that is under way must be here.
+    pub(crate) attachments_deadline_ms: Option<u64>,
     /// Why the server ends it, where Engine.IO's own reason says less.
     ending: Option<DisconnectReason>,
     /// The earliest entry for this session in the wheel.
@@ -77,6 +79,7 @@ impl State {
             head,
             issued_ms: unix_ms(),
             connect_deadline_ms,
+            attachments_deadline_ms: None,
             ending: None,
             filed_ms: u64::MAX,
             chatty: false,
@@ -280,7 +283,8 @@ impl State {
 
     fn file_session(&mut self, key: SessionKey) {
         let Some(entry) = self.sessions.get_mut(key) else { return };
-        let deadlines = [entry.engine.deadline(), entry.connect_deadline_ms];
+        let deadlines =
+            [entry.engine.deadline(), entry.connect_deadline_ms, entry.attachments_deadline_ms];
         if let Some(deadline) = deadlines.into_iter().flatten().min()
             && deadline < entry.filed_ms
         {
@@ -301,7 +305,22 @@ impl State {
             tracing::debug!("a client joined no namespace in time");
             return self.close_session(key, DisconnectReason::ForcedServerClose);
         }
+        if entry.attachments_deadline_ms.is_some_and(|deadline| deadline <= self.now_ms) {
+            entry.attachments_deadline_ms = None;
+            self.metrics.request_timeouts.add(1);
+            tracing::debug!("a client's attachments did not come in time");
+            return self.close_session(key, DisconnectReason::ForcedClose);
+        }
         self.engine(key, |session, now, fx| session.timeout(now, fx));
+    }
+
+    /// A binary packet has begun: its attachments get as long as a polling body.
+    pub(crate) fn expect_attachments(&mut self, key: SessionKey) {
+        let deadline = self.now_ms + self.settings.limits.body_timeout.as_millis() as u64;
+        if let Some(entry) = self.sessions.get_mut(key) {
+            entry.attachments_deadline_ms = Some(deadline);
+            self.file_session(key);
+        }
     }
 }
 

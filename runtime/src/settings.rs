@@ -60,7 +60,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Time from a connection's start, or a request's first byte, to the end of the request's head.
     pub header_timeout: Duration,
-    /// Time for a request's body to arrive.
+    /// Time for a request's body, or for all attachments of a binary packet, to arrive.
     pub body_timeout: Duration,
     /// Time a connection may stay open between two requests.
     pub keep_alive_timeout: Duration,

@@ -117,7 +117,8 @@ pub(crate) struct State {
     /// The application speaks Engine.IO alone.
     pub(crate) is_engine_only: bool,
     drain_deadline_ms: u64,
-    listener: OwnedFd,
+    /// `None` once the end has begun, so that the kernel queues nobody for us any more.
+    listener: Option<OwnedFd>,
     accepting: bool,
 }
 
@@ -182,7 +183,7 @@ impl Shard {
             draining: false,
             is_engine_only: false,
             drain_deadline_ms: u64::MAX,
-            listener,
+            listener: Some(listener),
             accepting: false,
         };
         let shard = Shard(Rc::new(Inner {
@@ -389,6 +390,7 @@ impl Shard {
         let sessions: Vec<_> = self.with(|state| {
             if !std::mem::replace(&mut state.draining, true) {
                 state.ring.stop_accepting();
+                state.listener = None;
                 let patience = self.0.settings.shutdown_timeout.as_millis() as u64;
                 state.drain_deadline_ms = state.now_ms + patience;
             }
@@ -435,8 +437,10 @@ impl Shard {
 
 impl State {
     fn listen(&mut self) {
-        self.accepting = true;
-        self.ring.accept(self.listener.as_raw_fd());
+        if let Some(listener) = &self.listener {
+            self.accepting = true;
+            self.ring.accept(listener.as_raw_fd());
+        }
     }
 
     /// Accepting failed; it goes on with the next tick, not at once, so that a lack of descriptors does

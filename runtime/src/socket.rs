@@ -103,7 +103,9 @@ impl Shard {
             Some(entry) => entry.decoder.text(text, limits),
             None => Ok(None),
         });
-        let Some(packet) = packet.map_err(Violation::Decode)? else { return Ok(()) };
+        let Some(packet) = packet.map_err(Violation::Decode)? else {
+            return self.with(|state| state.begin_binary(session));
+        };
         match self.packet(session, &packet, &[])? {
             Outcome::Done => Ok(()),
             Outcome::Early(socket) => {
@@ -115,7 +117,13 @@ impl Shard {
     fn attachment(&self, session: SessionKey, bytes: &[u8]) -> Result<(), Violation> {
         let limits = &self.0.settings.limits.packet;
         let complete = self.with(|state| match state.sessions.get_mut(session) {
-            Some(entry) => entry.decoder.binary(Bytes::copy_from_slice(bytes), limits),
+            Some(entry) => {
+                let complete = entry.decoder.binary(Bytes::copy_from_slice(bytes), limits);
+                if !matches!(complete, Ok(None)) {
+                    entry.attachments_deadline_ms = None;
+                }
+                complete
+            }
             None => Ok(None),
         });
         let Some(complete) = complete.map_err(Violation::Decode)? else { return Ok(()) };
@@ -283,6 +291,8 @@ impl Shard {
         self.0.metrics.handler_panics.add(1);
         tracing::error!(?socket, "a handler panicked");
         if let Some(socket) = socket {
+            // At most one of the two applies: it was accepted, or it was not.
+            self.refuse(socket, "Internal server error", None);
             let _ = self.disconnect(socket, false);
         }
     }
@@ -310,6 +320,17 @@ impl State {
         let is_named =
             |namespace: NamespaceId| &*self.namespaces[usize::from(namespace.0)].name == name;
         sockets.iter().find(|(namespace, _)| is_named(*namespace)).map(|(_, socket)| *socket)
+    }
+
+    /// The text of a binary packet is here. Nothing is held for a namespace that was not joined.
+    fn begin_binary(&mut self, session: SessionKey) -> Result<(), Violation> {
+        let Some(entry) = self.sessions.get(session) else { return Ok(()) };
+        let namespace = entry.decoder.under_way().map_or("/", |packet| packet.namespace);
+        if self.socket_in(session, namespace).is_none() {
+            return Err(Violation::NotJoined);
+        }
+        self.expect_attachments(session);
+        Ok(())
     }
 
     fn add_socket(

@@ -202,7 +202,7 @@ pub struct Options {
     #[arg(long, value_name = "TIME", env = "YAMABIKO_HEADER_TIMEOUT", help_heading = LIMITS)]
     pub(super) header_timeout: Option<Time>,
 
-    /// Time for a request's body to arrive [default: 2m]
+    /// Time for a request's body, or all attachments of a packet, to arrive [default: 2m]
     #[arg(long, value_name = "TIME", env = "YAMABIKO_BODY_TIMEOUT", help_heading = LIMITS)]
     pub(super) body_timeout: Option<Time>,
 

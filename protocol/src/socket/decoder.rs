@@ -86,6 +86,11 @@ impl Decoder {
         Ok(None)
     }
 
+    /// The binary packet that waits for attachments, so that its owner can refuse it before they come.
+    pub fn under_way(&self) -> Option<Packet<'_>> {
+        self.pending.as_ref().map(|pending| pending.complete.packet())
+    }
+
     /// How many binary messages must come before the next text message; 0 between packets.
     pub fn attachments_due(&self) -> usize {
         self.pending.as_ref().map_or(0, |pending| pending.due - pending.complete.attachments.len())
@@ -183,10 +188,12 @@ mod tests {
         let text = "62-/n,4[{\"_placeholder\":true,\"num\":1},{\"_placeholder\":true,\"num\":0}]";
         assert_eq!(decoder.text(text, &limits), Ok(None));
         assert_eq!(decoder.attachments_due(), 2);
+        assert_eq!(decoder.under_way().map(|packet| packet.namespace), Some("/n"));
         assert!(decoder.binary(Bytes::from_static(b"x"), &limits).unwrap().is_none());
         assert_eq!(decoder.attachments_due(), 1);
         let complete = decoder.binary(Bytes::from_static(b"y"), &limits).unwrap().unwrap();
         assert_eq!(decoder.attachments_due(), 0);
+        assert!(decoder.under_way().is_none());
         assert_eq!(complete.packet(), decode(text, &limits).unwrap());
         assert_eq!(complete.attachments(), [&b"x"[..], b"y"]);
         assert_eq!(complete.ack().unwrap().id, Some(4));
