@@ -176,7 +176,7 @@ impl State {
         http.session = None;
         let has_body = status >= 200 && status != 204 && status != 304;
         let connection = &mut self.connections[key];
-        connection.outbox.write(|out| {
+        connection.outbox.write(&mut self.pool, |out| {
             let _ = write!(out, "HTTP/1.1 {status} {}\r\n", reason(status));
             fields(out);
             out.extend_from_slice(&extra);

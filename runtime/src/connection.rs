@@ -289,7 +289,7 @@ impl State {
         match result {
             Ok(sent) if sent > 0 => {
                 self.metrics.bytes_out.add(sent as u64);
-                if !connection.outbox.landed(sent) {
+                if !connection.outbox.landed(&mut self.pool, sent) {
                     if connection.stage != Stage::Closed {
                         if let Some(send) = connection.outbox.resume() {
                             submit(&mut self.ring, token(key), fd, send);

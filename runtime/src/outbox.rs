@@ -3,7 +3,8 @@
 //! Small writes are appended to one buffer; shared bytes (a broadcast's frame) are kept by reference
 //! as long as they are alone. One send is in flight at a time, so order holds; it takes everything
 //! that waits: one piece as it is, several small ones copied into one buffer, large ones gathered.
-//! An idle connection's outbox owns no heap memory.
+//! Buffers come from the shard's pool and go back to it, so the plain path allocates nothing and an idle
+//! connection's outbox owns no heap memory.
 
 use std::collections::VecDeque;
 use std::ptr;
@@ -15,13 +16,26 @@ use bytes::Bytes;
 const COPY_BYTES_MAX: usize = 2 * 1024;
 /// Vectors of one gathering send; the kernel's own limit is 1024.
 const GATHER_MAX: usize = 64;
+/// A new buffer's capacity: a turn's worth of small messages for one client.
+const BUFFER_BYTES: usize = 512;
+/// A buffer that has grown past this is not kept for others.
+const POOLED_BYTES_MAX: usize = 16 * 1024;
+/// What a shard's pool may hold in all.
+const POOL_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// The shard's spare write buffers.
+#[derive(Debug, Default)]
+pub(crate) struct Pool {
+    spare: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 /// Bytes waiting for one connection.
 #[derive(Debug, Default)]
 pub(crate) struct Outbox {
-    waiting: VecDeque<Piece>,
+    waiting: Waiting,
     waiting_bytes: usize,
-    flight: Option<Box<Flight>>,
+    flight: Flight,
 }
 
 #[derive(Debug)]
@@ -30,11 +44,30 @@ enum Piece {
     Shared(Bytes),
 }
 
-/// A send the kernel has: pieces in order, and how far it got.
+/// Pieces in order; one is by far the most frequent number.
+#[derive(Debug, Default)]
+enum Waiting {
+    #[default]
+    Nothing,
+    One(Piece),
+    Many(VecDeque<Piece>),
+}
+
+/// A send the kernel has.
+#[derive(Debug, Default)]
+enum Flight {
+    #[default]
+    None,
+    /// One piece, whose bytes lie on the heap and so stay where they are, and how far it got.
+    One(Piece, usize),
+    Many(Box<Gathered>),
+}
+
+/// A send of several pieces.
 #[derive(Debug)]
-struct Flight {
-    pieces: Vec<Piece>,
-    /// Bytes of `pieces[0]` that are already sent.
+struct Gathered {
+    pieces: VecDeque<Piece>,
+    /// Bytes of the first piece that are already sent.
     sent: usize,
     vectors: Vec<libc::iovec>,
     header: libc::msghdr,
@@ -46,97 +79,177 @@ pub(crate) enum Send<'a> {
     Many(*const libc::msghdr),
 }
 
+impl Pool {
+    fn take(&mut self) -> Vec<u8> {
+        match self.spare.pop() {
+            Some(buffer) => {
+                self.bytes -= buffer.capacity();
+                buffer
+            }
+            None => Vec::with_capacity(BUFFER_BYTES),
+        }
+    }
+
+    fn give_back(&mut self, piece: Piece) {
+        if let Piece::Own(mut buffer) = piece
+            && buffer.capacity() <= POOLED_BYTES_MAX
+            && self.bytes + buffer.capacity() <= POOL_BYTES_MAX
+        {
+            buffer.clear();
+            self.bytes += buffer.capacity();
+            self.spare.push(buffer);
+        }
+    }
+}
+
 impl Outbox {
     /// Bytes that wait or are on their way.
     pub(crate) fn bytes(&self) -> usize {
-        let flying = self.flight.as_ref().map_or(0, |flight| flight.remaining());
-        self.waiting_bytes + flying
+        self.waiting_bytes + self.flight.remaining()
     }
 
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.flight.is_none()
+        matches!(self.waiting, Waiting::Nothing) && !self.in_flight()
     }
 
     pub(crate) fn in_flight(&self) -> bool {
-        self.flight.is_some()
+        !matches!(self.flight, Flight::None)
     }
 
     /// Appends what `write` writes.
-    pub(crate) fn write(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        if !matches!(self.waiting.back(), Some(Piece::Own(_))) {
-            self.waiting.push_back(Piece::Own(Vec::new()));
-        }
-        if let Some(Piece::Own(buffer)) = self.waiting.back_mut() {
-            let before = buffer.len();
-            write(buffer);
-            self.waiting_bytes += buffer.len() - before;
-        }
+    pub(crate) fn write(&mut self, pool: &mut Pool, write: impl FnOnce(&mut Vec<u8>)) {
+        let buffer = self.waiting.buffer(pool);
+        let before = buffer.len();
+        write(buffer);
+        self.waiting_bytes += buffer.len() - before;
     }
 
     /// Appends shared bytes: by reference when nothing waits or they are large, else by copy.
-    pub(crate) fn push(&mut self, bytes: Bytes) {
-        if !self.waiting.is_empty() && bytes.len() <= COPY_BYTES_MAX {
-            self.gather_first();
-            return self.write(|out| out.extend_from_slice(&bytes));
+    pub(crate) fn push(&mut self, pool: &mut Pool, bytes: &Bytes) {
+        if !matches!(self.waiting, Waiting::Nothing) && bytes.len() <= COPY_BYTES_MAX {
+            return self.write(pool, |out| out.extend_from_slice(bytes));
         }
         self.waiting_bytes += bytes.len();
-        self.waiting.push_back(Piece::Shared(bytes));
-    }
-
-    /// Turns a lone small shared piece into the start of a buffer that others can join.
-    fn gather_first(&mut self) {
-        if let Some(Piece::Shared(bytes)) = self.waiting.back()
-            && bytes.len() <= COPY_BYTES_MAX
-        {
-            let mut buffer = Vec::with_capacity(4 * bytes.len().max(64));
-            buffer.extend_from_slice(bytes);
-            self.waiting.pop_back();
-            self.waiting.push_back(Piece::Own(buffer));
-        }
+        self.waiting.push(Piece::Shared(bytes.clone()));
     }
 
     /// Forgets what waits; what the kernel already has cannot be taken back.
     pub(crate) fn clear_waiting(&mut self) {
-        self.waiting = VecDeque::new();
+        self.waiting = Waiting::Nothing;
         self.waiting_bytes = 0;
     }
 
     /// Puts everything that waits in flight. `None` when nothing waits or a send is under way.
     pub(crate) fn take_off(&mut self) -> Option<Send<'_>> {
-        if self.flight.is_some() || self.waiting.is_empty() {
+        if self.in_flight() {
             return None;
         }
-        let mut pieces = Vec::with_capacity(self.waiting.len().min(GATHER_MAX));
-        while pieces.len() < GATHER_MAX
-            && let Some(piece) = self.waiting.pop_front()
-        {
-            self.waiting_bytes -= piece.len();
-            pieces.push(piece);
+        match std::mem::take(&mut self.waiting) {
+            Waiting::Nothing => return None,
+            Waiting::One(piece) => {
+                self.waiting_bytes = 0;
+                self.flight = Flight::One(piece, 0);
+            }
+            Waiting::Many(mut pieces) => {
+                let rest = pieces.split_off(pieces.len().min(GATHER_MAX));
+                self.waiting_bytes -= pieces.iter().map(Piece::len).sum::<usize>();
+                if !rest.is_empty() {
+                    self.waiting = Waiting::Many(rest);
+                }
+                self.flight = Flight::Many(Box::new(Gathered::new(pieces)));
+            }
         }
-        if self.waiting.is_empty() {
-            self.waiting = VecDeque::new();
-        }
-        self.flight = Some(Box::new(Flight::new(pieces)));
         self.resume()
     }
 
     /// The rest of a send that the kernel took only in part.
     pub(crate) fn resume(&mut self) -> Option<Send<'_>> {
-        self.flight.as_mut().map(|flight| flight.send())
+        match &mut self.flight {
+            Flight::None => None,
+            Flight::One(piece, sent) => Some(Send::One(&piece.as_slice()[*sent..])),
+            Flight::Many(gathered) => Some(gathered.send()),
+        }
     }
 
     /// The kernel has given the flight back unfinished, and nobody wants the rest.
     pub(crate) fn abandon(&mut self) {
-        self.flight = None;
+        self.flight = Flight::None;
     }
 
-    /// The kernel took `sent` bytes; true when the whole flight has landed.
-    pub(crate) fn landed(&mut self, sent: usize) -> bool {
-        let done = self.flight.as_mut().is_none_or(|flight| flight.advance(sent));
-        if done {
-            self.flight = None;
+    /// The kernel took `bytes` more; true when the whole flight has landed.
+    pub(crate) fn landed(&mut self, pool: &mut Pool, bytes: usize) -> bool {
+        match &mut self.flight {
+            Flight::None => return true,
+            Flight::One(piece, sent) => {
+                *sent += bytes;
+                if *sent < piece.len() {
+                    return false;
+                }
+            }
+            Flight::Many(gathered) => {
+                if !gathered.advance(pool, bytes) {
+                    return false;
+                }
+            }
         }
-        done
+        if let Flight::One(piece, _) = std::mem::take(&mut self.flight) {
+            pool.give_back(piece);
+        }
+        true
+    }
+}
+
+impl Waiting {
+    /// A buffer at the end to append to.
+    fn buffer(&mut self, pool: &mut Pool) -> &mut Vec<u8> {
+        match self {
+            Waiting::Nothing => *self = Waiting::One(Piece::Own(pool.take())),
+            // A lone small piece becomes the start of a buffer that others can join.
+            Waiting::One(Piece::Shared(bytes)) if bytes.len() <= COPY_BYTES_MAX => {
+                let mut buffer = pool.take();
+                buffer.extend_from_slice(bytes);
+                *self = Waiting::One(Piece::Own(buffer));
+            }
+            Waiting::One(Piece::Own(_)) => {}
+            Waiting::One(Piece::Shared(_)) => self.push(Piece::Own(pool.take())),
+            Waiting::Many(pieces) => {
+                if !matches!(pieces.back(), Some(Piece::Own(_))) {
+                    pieces.push_back(Piece::Own(pool.take()));
+                }
+            }
+        }
+        let last = match self {
+            Waiting::One(piece) => Some(piece),
+            Waiting::Many(pieces) => pieces.back_mut(),
+            Waiting::Nothing => None,
+        };
+        match last {
+            Some(Piece::Own(buffer)) => buffer,
+            _ => unreachable!("the last piece was made an own one above"),
+        }
+    }
+
+    fn push(&mut self, piece: Piece) {
+        *self = match std::mem::take(self) {
+            Waiting::Nothing => Waiting::One(piece),
+            Waiting::One(first) => Waiting::Many(VecDeque::from([first, piece])),
+            Waiting::Many(mut pieces) => {
+                pieces.push_back(piece);
+                Waiting::Many(pieces)
+            }
+        };
+    }
+}
+
+impl Flight {
+    fn remaining(&self) -> usize {
+        match self {
+            Flight::None => 0,
+            Flight::One(piece, sent) => piece.len() - sent,
+            Flight::Many(gathered) => {
+                gathered.pieces.iter().map(Piece::len).sum::<usize>() - gathered.sent
+            }
+        }
     }
 }
 
@@ -153,22 +266,15 @@ impl Piece {
     }
 }
 
-impl Flight {
-    fn new(pieces: Vec<Piece>) -> Self {
+impl Gathered {
+    fn new(pieces: VecDeque<Piece>) -> Self {
         // SAFETY: a msghdr is plain data for which all zeroes mean "nothing".
         #[allow(unsafe_code)]
         let header = unsafe { std::mem::zeroed() };
         Self { pieces, sent: 0, vectors: Vec::new(), header }
     }
 
-    fn remaining(&self) -> usize {
-        self.pieces.iter().map(Piece::len).sum::<usize>() - self.sent
-    }
-
     fn send(&mut self) -> Send<'_> {
-        if let [only] = self.pieces.as_slice() {
-            return Send::One(&only.as_slice()[self.sent..]);
-        }
         let mut skip = self.sent;
         self.vectors = self
             .pieces
@@ -183,16 +289,16 @@ impl Flight {
         Send::Many(ptr::from_ref(&self.header))
     }
 
-    fn advance(&mut self, sent: usize) -> bool {
-        self.sent += sent;
-        let mut whole = 0;
-        while let Some(piece) = self.pieces.get(whole)
+    fn advance(&mut self, pool: &mut Pool, bytes: usize) -> bool {
+        self.sent += bytes;
+        while let Some(piece) = self.pieces.front()
             && self.sent >= piece.len()
         {
             self.sent -= piece.len();
-            whole += 1;
+            if let Some(piece) = self.pieces.pop_front() {
+                pool.give_back(piece);
+            }
         }
-        self.pieces.drain(..whole);
         self.pieces.is_empty()
     }
 }
@@ -223,13 +329,13 @@ mod tests {
     }
 
     /// Sends everything through a kernel that takes at most `step` bytes at a time.
-    fn drain(outbox: &mut Outbox, step: usize) -> Vec<u8> {
+    fn drain(outbox: &mut Outbox, pool: &mut Pool, step: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while let Some(send) = outbox.take_off() {
             let mut part = taken(send, step);
             loop {
                 all.extend_from_slice(&part);
-                if outbox.landed(part.len()) {
+                if outbox.landed(pool, part.len()) {
                     break;
                 }
                 part = taken(outbox.resume().expect("not landed yet"), step);
@@ -242,6 +348,7 @@ mod tests {
 
     #[test]
     fn order_and_bytes_survive_every_mix_of_pieces_and_partial_sends() {
+        let mut pool = Pool::default();
         for step in [1, 3, 1000, usize::MAX] {
             let mut outbox = Outbox::default();
             let mut expected = Vec::new();
@@ -249,13 +356,13 @@ mod tests {
                 let piece = vec![i as u8; [1, 64, 700, 2048, 2049, 5000][i % 6]];
                 expected.extend_from_slice(&piece);
                 if i % 3 == 0 {
-                    outbox.write(|out| out.extend_from_slice(&piece));
+                    outbox.write(&mut pool, |out| out.extend_from_slice(&piece));
                 } else {
-                    outbox.push(Bytes::from(piece));
+                    outbox.push(&mut pool, &Bytes::from(piece));
                 }
             }
             assert_eq!(outbox.bytes(), expected.len());
-            assert_eq!(drain(&mut outbox, step), expected, "step {step}");
+            assert_eq!(drain(&mut outbox, &mut pool, step), expected, "step {step}");
         }
     }
 
@@ -263,24 +370,49 @@ mod tests {
     fn a_lone_shared_piece_is_sent_without_a_copy() {
         let frame = Bytes::from_static(b"one frame for a thousand members");
         let mut outbox = Outbox::default();
-        outbox.push(frame.clone());
+        outbox.push(&mut Pool::default(), &frame);
         let Some(Send::One(bytes)) = outbox.take_off() else { panic!("one piece") };
         assert_eq!(bytes.as_ptr(), frame.as_ptr());
     }
 
     #[test]
     fn what_comes_during_a_flight_waits_for_the_next() {
-        let mut outbox = Outbox::default();
-        outbox.push(Bytes::from_static(b"first"));
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        outbox.push(&mut pool, &Bytes::from_static(b"first"));
         assert!(outbox.take_off().is_some());
-        outbox.push(Bytes::from_static(b"second"));
+        outbox.push(&mut pool, &Bytes::from_static(b"second"));
         assert!(outbox.take_off().is_none());
-        assert!(outbox.landed(5));
-        assert_eq!(drain(&mut outbox, usize::MAX), b"second");
+        assert!(outbox.landed(&mut pool, 5));
+        assert_eq!(drain(&mut outbox, &mut pool, usize::MAX), b"second");
     }
 
     #[test]
     fn an_idle_outbox_is_small() {
-        assert!(size_of::<Outbox>() <= 64, "{}", size_of::<Outbox>());
+        assert!(size_of::<Outbox>() <= 96, "{}", size_of::<Outbox>());
+    }
+
+    #[test]
+    fn buffers_are_used_again_and_never_hoarded() {
+        let (mut outbox, mut pool) = (Outbox::default(), Pool::default());
+        let mut first = std::ptr::null();
+        for round in 0..3 {
+            outbox.write(&mut pool, |out| out.extend_from_slice(b"message"));
+            let Some(Send::One(bytes)) = outbox.take_off() else { panic!("one piece") };
+            match round {
+                0 => first = bytes.as_ptr(),
+                _ => assert_eq!(bytes.as_ptr(), first),
+            }
+            assert!(outbox.landed(&mut pool, 7));
+            assert_eq!(pool.spare.len(), 1);
+        }
+        outbox.write(&mut pool, |out| out.resize(POOLED_BYTES_MAX + 1, 0));
+        assert!(outbox.take_off().is_some());
+        assert!(outbox.landed(&mut pool, POOLED_BYTES_MAX + 1));
+        assert!(pool.spare.is_empty(), "a large buffer is not kept");
+        for _ in 0..2 * POOL_BYTES_MAX / BUFFER_BYTES {
+            pool.give_back(Piece::Own(Vec::with_capacity(BUFFER_BYTES)));
+        }
+        assert!(pool.bytes <= POOL_BYTES_MAX);
+        assert_eq!(pool.bytes, pool.spare.iter().map(Vec::capacity).sum::<usize>());
     }
 }

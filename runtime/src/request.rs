@@ -294,7 +294,9 @@ impl Shard {
         self.with(|state| {
             if head.is_websocket_upgrade() {
                 if let Some(connection) = state.connections.get_mut(key) {
-                    connection.outbox.write(|out| rejection.write_upgrade_refusal(out));
+                    connection
+                        .outbox
+                        .write(&mut state.pool, |out| rejection.write_upgrade_refusal(out));
                 }
                 return state.finish(key);
             }
@@ -355,7 +357,9 @@ impl Shard {
                     tracing::debug!(?error, "a WebSocket handshake was refused");
                     state.metrics.websocket_errors.add(1);
                     if let Some(connection) = state.connections.get_mut(key) {
-                        connection.outbox.write(|out| refuse_handshake(error, out));
+                        connection
+                            .outbox
+                            .write(&mut state.pool, |out| refuse_handshake(error, out));
                     }
                     state.finish(key);
                     return None;
@@ -370,7 +374,7 @@ impl Shard {
             let extra: Vec<_> =
                 extra.split_terminator("\r\n").filter_map(|line| line.split_once(": ")).collect();
             if let Some(connection) = state.connections.get_mut(key) {
-                connection.outbox.write(|out| accept.write_response(out, &extra));
+                connection.outbox.write(&mut state.pool, |out| accept.write_response(out, &extra));
             }
             state.mark_dirty(key);
             match purpose {
@@ -516,7 +520,9 @@ impl State {
         }
         self.set_deadline(key, None);
         if expects_continue && let Some(connection) = self.connections.get_mut(key) {
-            connection.outbox.write(|out| out.extend_from_slice(yamabiko_protocol::http::CONTINUE));
+            connection.outbox.write(&mut self.pool, |out| {
+                out.extend_from_slice(yamabiko_protocol::http::CONTINUE);
+            });
             self.mark_dirty(key);
         }
     }

@@ -164,7 +164,7 @@ impl State {
         match self.sessions.get(key).map(|entry| entry.engine.route()) {
             Some(Route::WebSocket { to, .. }) => {
                 if let Some(connection) = self.connections.get_mut(to) {
-                    connection.outbox.write(|out| {
+                    connection.outbox.write(&mut self.pool, |out| {
                         put_header(out, TEXT, 1 + text.len());
                         out.push(b'4');
                         out.extend_from_slice(text);
@@ -183,16 +183,16 @@ impl State {
     fn write_message(&mut self, to: ConnectionKey, message: &Message, form: BinaryForm) {
         let Some(connection) = self.connections.get_mut(to) else { return };
         match message {
-            Message::Text(text) => connection.outbox.push(text.frame().clone()),
+            Message::Text(text) => connection.outbox.push(&mut self.pool, text.frame()),
             Message::Binary(_) if form.is_text() => {
-                connection.outbox.write(|out| message.write_frame(form, out));
+                connection.outbox.write(&mut self.pool, |out| message.write_frame(form, out));
             }
             Message::Binary(bytes) => {
-                connection.outbox.write(|out| {
+                connection.outbox.write(&mut self.pool, |out| {
                     put_header(out, BINARY, form.encoded_len(bytes.len()));
                     out.extend_from_slice(form.prefix());
                 });
-                connection.outbox.push(bytes.clone());
+                connection.outbox.push(&mut self.pool, bytes);
             }
         }
         self.mark_dirty(to);
@@ -203,7 +203,7 @@ impl State {
         if let Some(connection) = self.connections.get_mut(to)
             && connection.is_open()
         {
-            connection.outbox.write(|out| {
+            connection.outbox.write(&mut self.pool, |out| {
                 put_header(out, opcode, payload.len());
                 out.extend_from_slice(payload);
             });

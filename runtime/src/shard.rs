@@ -25,6 +25,7 @@ use crate::identity::Identities;
 use crate::interest::Directory;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::outbox::Pool;
 use crate::overtaken::Overtaken;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes};
 use crate::room::Rooms;
@@ -92,6 +93,8 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
     pub(crate) overtaken: Overtaken,
+    /// Spare write buffers.
+    pub(crate) pool: Pool,
     /// Connections with something to write at the end of this turn.
     pub(crate) dirty: Vec<ConnectionKey>,
     /// Polling sessions with something to say at the end of this turn.
@@ -167,6 +170,7 @@ impl Shard {
             rooms: Rooms::new(id, 0, Arc::clone(&directory)),
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
+            pool: Pool::default(),
             dirty: Vec::new(),
             chatty: Vec::new(),
             errands: Vec::new(),
