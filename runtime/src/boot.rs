@@ -27,6 +27,8 @@ use crate::shard::{Place, Shard};
 
 /// How often the supervisor looks whether every shard is alive: longer than two ticks.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
+/// The same while all of them rest.
+const RESTING_LOOK_EVERY: Duration = Duration::from_millis(250);
 /// A shard that dies is started again at most once in this time.
 const RESTART_PAUSE: Duration = Duration::from_secs(1);
 
@@ -132,8 +134,9 @@ struct Running {
     thread: ExecutorJoinHandle<()>,
     started: Instant,
     heart: Heart,
-    /// The shard's ticks at the last look.
+    /// The shard's ticks at the last look, and when they were seen to go on.
     ticks: u64,
+    ticked: Instant,
 }
 
 impl<F> Node<F>
@@ -164,7 +167,10 @@ where
             .spawn(move || driver::run(place, factory, ready, shard_heart))
             .map_err(|error| failed(error.to_string()))?;
         match is_ready.recv() {
-            Ok(Ok(())) => Ok(Running { thread, started: Instant::now(), heart, ticks: 0 }),
+            Ok(Ok(())) => {
+                let now = Instant::now();
+                Ok(Running { thread, started: now, heart, ticks: 0, ticked: now })
+            }
             Ok(Err(message)) => Err(failed(message)),
             Err(_) => Err(failed(match thread.join() {
                 Err(error) => error.to_string(),
@@ -190,7 +196,7 @@ where
 
     /// Waits for a signal; meanwhile starts again what died.
     fn supervise(&mut self, signals: &Signals) {
-        while signals.wait(LOOK_EVERY).is_none() {
+        while signals.wait(self.look_every()).is_none() {
             self.feel_pulses();
             for id in 0..self.shards.len() {
                 let died = !self.is_alive(id);
@@ -207,11 +213,21 @@ where
         self.shards[id].is_some() && !self.mesh.has_died(id as u8)
     }
 
-    /// Wakes each shard whose ticks have stopped since the last look.
+    fn look_every(&self) -> Duration {
+        match self.shards.iter().flatten().all(|shard| shard.heart.rests()) {
+            true => RESTING_LOOK_EVERY,
+            false => LOOK_EVERY,
+        }
+    }
+
+    /// Wakes each shard whose ticks have stopped for longer than they may.
     fn feel_pulses(&mut self) {
         for (shard, metrics) in self.shards.iter_mut().zip(&self.metrics) {
             let Some(shard) = shard else { continue };
-            if std::mem::replace(&mut shard.ticks, metrics.ticks.value()) == shard.ticks {
+            let ticks = metrics.ticks.value();
+            if ticks != shard.ticks {
+                (shard.ticks, shard.ticked) = (ticks, Instant::now());
+            } else if !shard.heart.rests() || shard.ticked.elapsed() >= RESTING_LOOK_EVERY {
                 shard.heart.beat();
             }
         }

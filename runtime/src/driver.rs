@@ -12,7 +12,7 @@ use glommio::timer::Timer;
 use crate::application::Application;
 use crate::heart::Heart;
 use crate::shard::{Place, Shard};
-use crate::wheel::STEP_MS;
+use crate::wheel::{RESTING_STEP_MS, STEP_MS};
 
 /// Runs one shard on the current executor until it has drained or died.
 pub(crate) async fn run<F>(
@@ -35,7 +35,7 @@ pub(crate) async fn run<F>(
         }
     };
     let _ = ready.send(Ok(()));
-    let tick = glommio::spawn_local(tick(shard.clone())).detach();
+    let tick = glommio::spawn_local(tick(shard.clone(), heart.clone())).detach();
     glommio::spawn_local(feel_heart(shard.clone(), heart)).detach();
     loop {
         // A panic here is a mistake of ours, not of a handler: those are caught where they are called.
@@ -65,9 +65,12 @@ pub(crate) async fn run<F>(
 }
 
 /// Moves the timers on.
-async fn tick(shard: Shard) {
+async fn tick(shard: Shard, heart: Heart) {
     while !shard.has_ended() {
-        Timer::new(Duration::from_millis(STEP_MS)).await;
+        let rests = shard.has_nobody();
+        heart.rest(rests);
+        let step_ms = if rests { RESTING_STEP_MS } else { STEP_MS };
+        Timer::new(Duration::from_millis(step_ms)).await;
         shard.tick();
     }
 }

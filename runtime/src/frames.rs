@@ -1,6 +1,6 @@
 //! The way of WebSocket bytes: frames to Engine.IO packets to messages.
 
-use yamabiko_protocol::engine::{Packet, Received};
+use yamabiko_protocol::engine::{Data, Packet, Received, Revision};
 use yamabiko_protocol::websocket::{Decoder, Event};
 
 use crate::connection::{ConnectionKey, Role};
@@ -11,6 +11,14 @@ use crate::shard::{Shard, State};
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
     Frame,
+    Stop,
+}
+
+/// What a packet asks for.
+enum Step<'a> {
+    /// The application is to have this.
+    Message(Data<'a>),
+    Nothing,
     Stop,
 }
 
@@ -43,19 +51,13 @@ impl Shard {
     }
 
     fn frame(&self, key: ConnectionKey, session: SessionKey, event: &Event<'_>) -> Next {
-        let packet = match event {
-            Event::Text(text) => {
-                let Some(revision) = self.with(|state| state.revision(session)) else {
-                    return Next::Stop;
-                };
-                Packet::from_text(revision, text)
-            }
-            Event::Binary(bytes) => {
-                let Some(revision) = self.with(|state| state.revision(session)) else {
-                    return Next::Stop;
-                };
-                Packet::from_binary(revision, bytes)
-            }
+        let received = match event {
+            Event::Text(text) => self.with(|state| {
+                state.receive_packet(key, session, |revision| Packet::from_text(revision, text))
+            }),
+            Event::Binary(bytes) => self.with(|state| {
+                state.receive_packet(key, session, |revision| Packet::from_binary(revision, bytes))
+            }),
             Event::Ping(payload) => {
                 self.with(|state| state.write_frame(key, PONG, payload));
                 return Next::Frame;
@@ -70,17 +72,10 @@ impl Shard {
                 return Next::Stop;
             }
         };
-        let Ok(packet) = packet else {
-            self.0.metrics.engine_errors.add(1);
-            self.with(|state| state.engine(session, |it, _, fx| it.bad_packet(key, fx)));
-            return Next::Stop;
-        };
-        let received = self
-            .with(|state| state.engine(session, |it, now, fx| it.receive(key, &packet, now, fx)));
         match received {
-            Some(Received::Message) => self.message(session, &packet.data),
-            Some(Received::Nothing | Received::Upgraded) => {}
-            Some(Received::Closed) | None => return Next::Stop,
+            Step::Message(data) => self.message(session, &data),
+            Step::Nothing => {}
+            Step::Stop => return Next::Stop,
         }
         match self.with(|state| state.connections.get(key).is_some_and(|it| it.is_open())) {
             true => Next::Frame,
@@ -90,8 +85,33 @@ impl Shard {
 }
 
 impl State {
-    fn revision(&self, session: SessionKey) -> Option<yamabiko_protocol::engine::Revision> {
-        self.sessions.get(session).map(|entry| entry.engine.revision())
+    /// Gives a packet to its session, in one look-up for what most packets are: messages.
+    fn receive_packet<'a, E>(
+        &mut self,
+        key: ConnectionKey,
+        session: SessionKey,
+        parse: impl FnOnce(Revision) -> Result<Packet<'a>, E>,
+    ) -> Step<'a> {
+        let Some(entry) = self.sessions.get_mut(session) else { return Step::Stop };
+        let Ok(packet) = parse(entry.engine.revision()) else {
+            self.metrics.engine_errors.add(1);
+            self.engine(session, |it, _, fx| it.bad_packet(key, fx));
+            return Step::Stop;
+        };
+        match entry.engine.receive(key, &packet, self.now_ms, &mut self.effects) {
+            // A message asks for nothing and brings no deadline nearer, so there is nothing to settle.
+            Received::Message => {
+                debug_assert!(self.effects.is_empty());
+                Step::Message(packet.data)
+            }
+            received => {
+                self.settle(session);
+                match received {
+                    Received::Closed => Step::Stop,
+                    _ => Step::Nothing,
+                }
+            }
+        }
     }
 
     /// Takes the decoder out of a connection while its bytes are read, so that handlers may use the

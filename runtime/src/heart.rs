@@ -7,12 +7,19 @@
 //! ticks go on.
 
 use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
 /// A shard's heart. Clones are the same one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Heart(Arc<Mutex<Beat>>);
+pub(crate) struct Heart(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    beat: Mutex<Beat>,
+    rests: AtomicBool,
+}
 
 #[derive(Debug, Default)]
 struct Beat {
@@ -21,9 +28,19 @@ struct Beat {
 }
 
 impl Heart {
+    /// The shard says whether it has nobody to serve, and so ticks slowly.
+    pub(crate) fn rest(&self, rests: bool) {
+        self.0.rests.store(rests, Ordering::Relaxed);
+    }
+
+    /// Whether the shard ticks slowly.
+    pub(crate) fn rests(&self) -> bool {
+        self.0.rests.load(Ordering::Relaxed)
+    }
+
     /// Wakes the shard, from any thread, however often it takes.
     pub(crate) fn beat(&self) {
-        let mut beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut beat = self.0.beat.lock().unwrap_or_else(PoisonError::into_inner);
         beat.pending = true;
         if let Some(waker) = &beat.waker {
             waker.wake_by_ref();
@@ -33,7 +50,7 @@ impl Heart {
     /// Waits for a beat, on the shard.
     pub(crate) async fn feel(&self) {
         poll_fn(|context| {
-            let mut beat = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut beat = self.0.beat.lock().unwrap_or_else(PoisonError::into_inner);
             if std::mem::take(&mut beat.pending) {
                 return Poll::Ready(());
             }

@@ -16,9 +16,11 @@
 //! | `ring`, `listener` | the network: io_uring behind one interface, listeners |
 //! | `connection`, `outbox`, `incoming` | the actor of one TCP connection: life, writes, reads |
 //! | `overtaken` | polls that came later than the farewell sent after them |
-//! | `request`, `answer`, `frames` | the way of HTTP requests, of their answers, of WebSocket frames |
-//! | `session`, `socket`, `packet`, `emit` | Engine.IO sessions; Socket.IO sockets; what is sent to them |
-//! | `room`, `interest`, `broadcast` | membership here, interest across the node, one event to many |
+//! | `request`, `engine_request`, `polling`, `upgrade` | the way of HTTP requests: heads and bodies, sessions, POSTs, WebSocket handshakes |
+//! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
+//! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
+//! | `packet`, `emit`, `task` | what is sent to sockets; the futures of handlers |
+//! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
 //! | `mesh`, `handoff` | channels between shards; connections that move to their session's owner |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
@@ -29,6 +31,7 @@ mod broadcast;
 mod connection;
 mod driver;
 mod emit;
+mod engine_request;
 mod frames;
 mod handoff;
 mod heart;
@@ -36,11 +39,14 @@ mod identity;
 mod incoming;
 mod interest;
 mod listener;
+mod membership;
 mod mesh;
 mod metrics;
+mod namespace;
 mod outbox;
 mod overtaken;
 mod packet;
+mod polling;
 mod preflight;
 mod request;
 mod ring;
@@ -49,6 +55,8 @@ mod session;
 mod settings;
 mod shard;
 mod socket;
+mod task;
+mod upgrade;
 mod wheel;
 
 pub use application::{
@@ -57,8 +65,9 @@ pub use application::{
 };
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
-pub use emit::{EmitOptions, Handshake, JoinError};
+pub use emit::{EmitOptions, Handshake};
 pub use interest::SHARDS_MAX;
+pub use membership::JoinError;
 pub use metrics::{Counter, ShardMetrics};
 pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
 pub use preflight::Unfit;

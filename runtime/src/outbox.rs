@@ -28,6 +28,8 @@ const POOL_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub(crate) struct Pool {
     spare: Vec<Vec<u8>>,
     bytes: usize,
+    /// The fewest spare buffers since the last trim.
+    least: usize,
 }
 
 /// Bytes waiting for one connection.
@@ -84,6 +86,7 @@ impl Pool {
         match self.spare.pop() {
             Some(buffer) => {
                 self.bytes -= buffer.capacity();
+                self.least = self.least.min(self.spare.len());
                 buffer
             }
             None => Vec::with_capacity(BUFFER_BYTES),
@@ -99,6 +102,14 @@ impl Pool {
             self.bytes += buffer.capacity();
             self.spare.push(buffer);
         }
+    }
+
+    /// Frees what nobody has needed since the last call; to be called about once a second.
+    pub(crate) fn trim(&mut self) {
+        for buffer in self.spare.drain(..self.least) {
+            self.bytes -= buffer.capacity();
+        }
+        self.least = self.spare.len();
     }
 }
 
@@ -414,5 +425,21 @@ mod tests {
         }
         assert!(pool.bytes <= POOL_BYTES_MAX);
         assert_eq!(pool.bytes, pool.spare.iter().map(Vec::capacity).sum::<usize>());
+    }
+
+    #[test]
+    fn buffers_that_nobody_needs_are_freed() {
+        let mut pool = Pool::default();
+        let mut use_at_once = |count: usize| {
+            let taken: Vec<_> = (0..count).map(|_| pool.take()).collect();
+            taken.into_iter().for_each(|buffer| pool.give_back(Piece::Own(buffer)));
+            pool.trim();
+            pool.spare.len()
+        };
+        assert_eq!(use_at_once(10), 10);
+        assert_eq!(use_at_once(4), 4);
+        assert_eq!(use_at_once(6), 6);
+        assert_eq!(use_at_once(0), 0);
+        assert_eq!(pool.bytes, 0);
     }
 }

@@ -106,7 +106,7 @@ impl State {
     }
 
     /// Carries out a session's effects and keeps its timer.
-    fn settle(&mut self, key: SessionKey) {
+    pub(crate) fn settle(&mut self, key: SessionKey) {
         if !self.effects.is_empty() {
             let mut fx = std::mem::take(&mut self.effects);
             for effect in fx.drain(..) {

@@ -37,6 +37,9 @@ use crate::wheel::Wheel;
 /// Completions handled before the loop lets other tasks run.
 const BATCH_MAX: usize = 1024;
 
+/// How often spare buffers are freed that nobody needs.
+const TRIM_EVERY_MS: u64 = 1_000;
+
 /// What a shard is given when it starts.
 pub(crate) struct Place {
     pub(crate) id: u8,
@@ -95,6 +98,7 @@ pub(crate) struct State {
     pub(crate) overtaken: Overtaken,
     /// Spare write buffers.
     pub(crate) pool: Pool,
+    trim_at_ms: u64,
     /// Connections with something to write at the end of this turn.
     pub(crate) dirty: Vec<ConnectionKey>,
     /// Polling sessions with something to say at the end of this turn.
@@ -171,6 +175,7 @@ impl Shard {
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
             pool: Pool::default(),
+            trim_at_ms: 0,
             dirty: Vec::new(),
             chatty: Vec::new(),
             errands: Vec::new(),
@@ -356,6 +361,10 @@ impl Shard {
             let now = state.now_ms;
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
+            if now >= state.trim_at_ms {
+                state.trim_at_ms = now + TRIM_EVERY_MS;
+                state.pool.trim();
+            }
             !state.accepting && !state.draining
         });
         let draining = self.with(|state| state.draining);
@@ -373,6 +382,14 @@ impl Shard {
             self.run_errands();
             self.0.doorbell.ring();
         }
+    }
+
+    /// Whether there is no client, no task and no end to look after.
+    pub(crate) fn has_nobody(&self) -> bool {
+        self.0.metrics.tasks.value() == 0
+            && self.with(|state| {
+                state.connections.is_empty() && state.sessions.is_empty() && !state.draining
+            })
     }
 
     /// Whether a turn would find anything, asked before the shard sleeps.

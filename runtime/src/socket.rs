@@ -1,19 +1,16 @@
 //! The Socket.IO side of a session: joining namespaces, events, acknowledgements, leaving.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
-use yamabiko_protocol::engine::{Data, Revision, SessionId};
-use yamabiko_protocol::http::Query;
-use yamabiko_protocol::socket::{
-    Args, Complete, DecodeError, Packet, PacketType, encode, split_query,
-};
+use yamabiko_protocol::engine::{Data, SessionId};
+use yamabiko_protocol::socket::{Args, Complete, DecodeError, Packet, PacketType};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::room::Membership;
 use crate::session::SessionKey;
-use crate::shard::{Errand, Shard, State, namespace_named};
+use crate::shard::{Shard, State};
 
 /// One client in one namespace.
 pub(crate) struct SocketEntry {
@@ -66,7 +63,7 @@ pub enum AckError {
 
 /// Why a client's packet ends its connection.
 #[derive(Debug)]
-enum Violation {
+pub(crate) enum Violation {
     Decode(#[expect(dead_code, reason = "read by Debug, for the log")] DecodeError),
     /// A packet for a namespace that the client has not joined.
     NotJoined,
@@ -182,55 +179,6 @@ impl Shard {
         Ok(Outcome::Done)
     }
 
-    /// CONNECT: the application decides, unless there is no such namespace.
-    fn join_namespace(&self, session: SessionKey, packet: &Packet<'_>) -> Result<(), Violation> {
-        let asked = self.with(|state| {
-            let Some(entry) = state.sessions.get(session) else { return Ok(None) };
-            let revision = entry.engine.revision();
-            // Revision 4 of Socket.IO had its authentication in the namespace's query string.
-            let (name, auth) = match revision {
-                Revision::V3 => {
-                    let (name, query) = split_query(packet.namespace);
-                    (name, query.map(query_as_json))
-                }
-                Revision::V4 => (packet.namespace, packet.data.map(Box::<str>::from)),
-            };
-            let Some(namespace) = namespace_named(&state.namespaces, name) else {
-                let refusal = Refusal { message: "Invalid namespace", data: None };
-                state.send_refusal(session, name, &refusal, true);
-                return Ok(None);
-            };
-            if state.socket_in(session, name).is_some() {
-                return Err(Violation::JoinedAlready);
-            }
-            if state.sessions[session].sockets.len()
-                >= state.settings.limits.namespaces_per_client_max
-            {
-                return Err(Violation::TooManyNamespaces);
-            }
-            Ok(Some((state.add_socket(session, namespace, auth.clone()), namespace, auth)))
-        })?;
-        if let Some((socket, namespace, auth)) = asked {
-            self.ask_application(socket, namespace, auth.as_deref());
-        }
-        Ok(())
-    }
-
-    /// Revision 3 clients are in `/` without asking.
-    pub(crate) fn join_main_namespace(&self, session: SessionKey) {
-        let asked = self.with(|state| {
-            let namespace = namespace_named(&state.namespaces, "/")?;
-            Some((state.add_socket(session, namespace, None), namespace))
-        });
-        if let Some((socket, namespace)) = asked {
-            self.ask_application(socket, namespace, None);
-        }
-    }
-
-    fn ask_application(&self, socket: SocketKey, namespace: NamespaceId, auth: Option<&str>) {
-        self.guarded(Some(socket), || self.application().connect(socket, namespace, auth));
-    }
-
     /// Replays what arrived while the application was deciding.
     pub(crate) fn replay_early_events(&self, socket: SocketKey, events: Vec<EarlyEvent>) {
         for event in events {
@@ -245,38 +193,6 @@ impl Shard {
                     self.packet(session, &complete.packet(), complete.attachments()).map(|_| ())
                 }
             };
-        }
-    }
-
-    /// Takes the socket out of its namespace and tells the application.
-    pub(crate) fn leave_namespace(&self, socket: SocketKey, reason: DisconnectReason) {
-        let known = self.with(|state| {
-            let entry = state.sockets.get_mut(socket)?;
-            let accepted = match entry.admission {
-                Admission::Pending(_) => false,
-                Admission::Accepted => true,
-                Admission::Leaving => return None,
-            };
-            // From here on no event, no emit and no second leave finds the socket.
-            if accepted {
-                entry.admission = Admission::Leaving;
-            }
-            let (session, namespace, app_state) =
-                (entry.session, entry.namespace, entry.state.clone());
-            if let Some(session) = state.sessions.get_mut(session) {
-                session.sockets.retain(|(_, other)| *other != socket);
-            }
-            Some((namespace, accepted, app_state))
-        });
-        let Some((namespace, accepted, app_state)) = known else { return };
-        if accepted {
-            self.guarded(None, || {
-                self.application().disconnect(socket, namespace, app_state.as_ref(), reason)
-            });
-        }
-        let acks = self.with(|state| state.remove_socket(socket)).unwrap_or_default();
-        for callback in acks {
-            self.guarded(None, || callback(Err(AckError::Disconnected)));
         }
     }
 
@@ -298,24 +214,9 @@ impl Shard {
     }
 }
 
-/// A query string as the JSON object that clients of later revisions send instead.
-fn query_as_json(query: &str) -> Box<str> {
-    let pairs: BTreeMap<_, _> = Query::new(query).pairs().collect();
-    let mut json = Vec::new();
-    encode::json(&mut json, &pairs).expect("strings are always JSON");
-    String::from_utf8(json).expect("JSON is text").into()
-}
-
-/// Why a client may not join a namespace.
-pub(crate) struct Refusal<'a> {
-    pub(crate) message: &'a str,
-    /// Raw JSON.
-    pub(crate) data: Option<&'a str>,
-}
-
 impl State {
     /// The socket with which a session has joined, or asked to join, the namespace of that name.
-    fn socket_in(&self, session: SessionKey, name: &str) -> Option<SocketKey> {
+    pub(crate) fn socket_in(&self, session: SessionKey, name: &str) -> Option<SocketKey> {
         let sockets = &self.sessions.get(session)?.sockets;
         let is_named =
             |namespace: NamespaceId| &*self.namespaces[usize::from(namespace.0)].name == name;
@@ -331,81 +232,6 @@ impl State {
         }
         self.expect_attachments(session);
         Ok(())
-    }
-
-    fn add_socket(
-        &mut self,
-        session: SessionKey,
-        namespace: NamespaceId,
-        auth: Option<Box<str>>,
-    ) -> SocketKey {
-        // Revision 3 knows its socket by the id of its session.
-        let id = match self.sessions[session].engine.revision() {
-            Revision::V3 => self.sessions[session].id,
-            Revision::V4 => self.identities.next(),
-        };
-        let socket = self.sockets.insert(SocketEntry {
-            id,
-            namespace,
-            session,
-            admission: Admission::Pending(Vec::new()),
-            memberships: Vec::new(),
-            acks: HashMap::new(),
-            state: None,
-            auth,
-            stamp: 0,
-        });
-        self.sessions[session].sockets.push((namespace, socket));
-        socket
-    }
-
-    /// Makes the socket a member of its namespace; returns what it has been sent early.
-    pub(crate) fn admit(&mut self, socket: SocketKey) -> Vec<EarlyEvent> {
-        let entry = &mut self.sockets[socket];
-        let (id, namespace, session) = (entry.id, entry.namespace, entry.session);
-        let early = match std::mem::replace(&mut entry.admission, Admission::Accepted) {
-            Admission::Pending(early) => early,
-            Admission::Accepted | Admission::Leaving => Vec::new(),
-        };
-        let membership = self.rooms.join(namespace, None, socket);
-        self.sockets[socket].memberships.push(membership);
-        self.socket_ids.insert((namespace, id), socket);
-        self.metrics.sockets.add(1);
-        if let Some(session) = self.sessions.get_mut(session) {
-            session.connect_deadline_ms = None;
-        }
-        let revision = self.sessions.get(session).map(|session| session.engine.revision());
-        let name = self.namespaces[usize::from(namespace.0)].name.clone();
-        let _ = self.send_written(session, |out, _| {
-            match revision {
-                Some(Revision::V3) => encode::connect_v4(out, &name),
-                _ => encode::connect(out, &name, id.as_str(), None),
-            }
-            Ok::<(), ()>(())
-        });
-        early
-    }
-
-    /// Answers CONNECT_ERROR. `unknown` tells a missing namespace from a refusal by the application,
-    /// which revision 4 of Socket.IO writes differently.
-    pub(crate) fn send_refusal(
-        &mut self,
-        session: SessionKey,
-        namespace: &str,
-        refusal: &Refusal<'_>,
-        unknown: bool,
-    ) {
-        let Some(entry) = self.sessions.get(session) else { return };
-        let revision = entry.engine.revision();
-        let _ = self.send_written(session, |out, _| {
-            match revision {
-                Revision::V3 if !unknown => {
-                    encode::connect_error_v4(out, namespace, refusal.message, refusal.data)
-                }
-                _ => encode::connect_error(out, namespace, refusal.message, refusal.data),
-            }
-            Ok::<(), ()>(())
-        });
     }
 
     fn keep_early(&mut self, socket: SocketKey, event: EarlyEvent) -> Result<(), Violation> {
@@ -428,41 +254,5 @@ impl State {
             acks.shrink_to_fit();
         }
         callback
-    }
-
-    /// Forgets a socket; returns the acknowledgements it was waiting for.
-    pub(crate) fn remove_socket(&mut self, socket: SocketKey) -> Option<Vec<AckCallback>> {
-        let entry = self.sockets.get_mut(socket)?;
-        let memberships = std::mem::take(&mut entry.memberships);
-        for membership in memberships {
-            self.leave_room(membership);
-        }
-        let entry = self.sockets.remove(socket)?;
-        if let Some(session) = self.sessions.get_mut(entry.session) {
-            session.sockets.retain(|(_, other)| *other != socket);
-        }
-        if !matches!(entry.admission, Admission::Pending(_)) {
-            self.socket_ids.remove(&(entry.namespace, entry.id));
-            self.metrics.sockets.sub(1);
-        }
-        Some(entry.acks.into_values().collect())
-    }
-
-    /// Takes a member out of a room and tells the one who got its place.
-    pub(crate) fn leave_room(&mut self, membership: Membership) {
-        if let Some((moved, place)) = self.rooms.leave(membership)
-            && let Some(entry) = self.sockets.get_mut(moved)
-            && let Some(own) = entry.memberships.iter_mut().find(|own| own.is_in(place))
-        {
-            own.moved(place);
-        }
-        self.count_rooms();
-    }
-
-    /// Leaves an errand that replays events once the state is free.
-    pub(crate) fn replay_later(&mut self, socket: SocketKey, early: Vec<EarlyEvent>) {
-        if !early.is_empty() {
-            self.errands.push(Errand::Replay(socket, early));
-        }
     }
 }

@@ -6,6 +6,8 @@
 
 /// Milliseconds per step. Also the period of the shard's tick.
 pub(crate) const STEP_MS: u64 = 10;
+/// The period of the tick of a shard that has nobody to serve: an idle server is to cost nothing.
+pub(crate) const RESTING_STEP_MS: u64 = 100;
 /// Steps of one turn of the wheel: 81 seconds. Deadlines further away are looked at once a turn.
 const STEPS: usize = 8192;
 

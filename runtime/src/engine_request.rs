@@ -1,0 +1,175 @@
+//! Requests under the Engine.IO path: which session they are for, and whether they may.
+
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+
+use bytes::Bytes;
+use yamabiko_protocol::engine::verify::{Existing, Verdict, verify};
+use yamabiko_protocol::engine::{self, ErrorCode, Rejection, SessionId};
+use yamabiko_protocol::http::{Head, Method};
+
+use crate::connection::{ConnectionKey, Phase};
+use crate::request::Routed;
+use crate::session::SessionKey;
+use crate::shard::{Shard, State};
+use crate::upgrade::Purpose101;
+use crate::wheel::STEP_MS;
+
+impl Shard {
+    /// A request under the Engine.IO path.
+    pub(crate) fn engine_request(&self, key: ConnectionKey, head: &Head<'_>) -> Routed {
+        let [transport, eio, sid, b64, j] =
+            head.query().unique(["transport", "EIO", "sid", "b64", "j"]);
+        // A repeated `sid` names no session; it must not begin one either.
+        let sid = sid.or_else(|| head.query().get("sid").map(|_| "repeated".into()));
+        if let Some(shard) = sid.as_deref().and_then(|sid| self.owner_elsewhere(sid)) {
+            return Routed::Elsewhere(shard);
+        }
+        if self.with(|state| state.answer_preflight(key, head)) {
+            return Routed::Here;
+        }
+        let request = engine::Request {
+            method: head.method().as_str(),
+            transport: transport.as_deref(),
+            eio: eio.as_deref(),
+            sid: sid.as_deref(),
+            b64: b64.as_deref(),
+            j: j.as_deref(),
+            is_upgrade: head.is_websocket_upgrade(),
+            origin: head.header("origin").map(str::as_bytes),
+        };
+        let (session, verdict) = self.with(|state| {
+            state.add_cors(key, head);
+            let session = state.session_named(sid.as_deref());
+            // What was due before this request came is done before it, however coarse our timer.
+            if let Some(session) = session {
+                state.engine(session, |it, now, fx| it.timeout(now + STEP_MS, fx));
+            }
+            let facts = session.and_then(|it| state.sessions.get(it)?.engine.facts());
+            (session, verify(&request, state.engine_settings.transports, |_| facts))
+        });
+        let verdict = verdict.and_then(|verdict| match verdict {
+            Verdict::NewSession(handshake) => {
+                let opening = handshake.admit(self.0.settings.allow_eio3)?;
+                self.open(key, head, opening);
+                Ok(())
+            }
+            Verdict::AcceptThenClose => {
+                self.upgrade(key, head, None);
+                Ok(())
+            }
+            Verdict::Existing(existing) => {
+                let session = session.expect("facts came from it");
+                self.existing(key, head, session, existing);
+                Ok(())
+            }
+        });
+        if let Err(rejection) = verdict {
+            let is_overtaken = rejection.code == ErrorCode::UnknownSid
+                && self.with(|state| state.answer_overtaken(key, head, sid.as_deref()));
+            if !is_overtaken {
+                self.reject(key, head, &rejection);
+            }
+        }
+        Routed::Here
+    }
+
+    /// The shard of this node that owns the session, if it is another one.
+    fn owner_elsewhere(&self, sid: &str) -> Option<u8> {
+        let owner = SessionId::parse(sid)?.owner();
+        let is_ours = owner.node == 0 && usize::from(owner.shard) < self.0.shards;
+        (is_ours && owner.shard != self.0.id).then_some(owner.shard)
+    }
+
+    fn reject(&self, key: ConnectionKey, head: &Head<'_>, rejection: &Rejection<'_>) {
+        tracing::debug!(code = rejection.code.number(), context = ?rejection.context, "refused");
+        self.0.metrics.requests_refused.add(1);
+        self.with(|state| {
+            if head.is_websocket_upgrade() {
+                if let Some(connection) = state.connections.get_mut(key) {
+                    connection
+                        .outbox
+                        .write(&mut state.pool, |out| rejection.write_upgrade_refusal(out));
+                }
+                return state.finish(key);
+            }
+            state.refuse_unread_body(key, head);
+            state.respond(key, &rejection.response());
+        });
+    }
+
+    /// A new session.
+    fn open(&self, key: ConnectionKey, head: &Head<'_>, opening: engine::Opening) {
+        if opening.transport == engine::Transport::WebSocket {
+            return self.upgrade(key, head, Some(Purpose101::Open(opening)));
+        }
+        let session = self.with(|state| {
+            let address = state.peer_address(key);
+            state.set_phase(key, Phase::Answering);
+            let head = Bytes::copy_from_slice(head.raw());
+            let session = state.open_session(key, opening, head, address);
+            state.add_cookie(key, session);
+            state.set_request_session(key, session);
+            session
+        });
+        self.session_opened(session);
+    }
+
+    /// A request to a session of this shard.
+    fn existing(
+        &self,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        session: SessionKey,
+        existing: Existing,
+    ) {
+        match existing {
+            Existing::Poll => self.with(|state| {
+                state.refuse_unread_body(key, head);
+                state.set_phase(key, Phase::Answering);
+                state.set_request_session(key, session);
+                state.engine(session, |it, now, fx| it.get(key, now, fx));
+            }),
+            Existing::Post => self.with(|state| state.begin_post(key, head, session)),
+            Existing::Upgrade { b64 } => {
+                self.upgrade(key, head, Some(Purpose101::Join { session, b64 }));
+            }
+            Existing::Other => self.with(|state| {
+                state.refuse_unread_body(key, head);
+                state.respond(key, &engine::Response::method_unsupported());
+            }),
+        }
+    }
+}
+
+impl State {
+    fn session_named(&self, sid: Option<&str>) -> Option<SessionKey> {
+        self.session_ids.get(&SessionId::parse(sid?)?).copied()
+    }
+
+    /// Answers the poll that its client's farewell has overtaken, if this is it.
+    fn answer_overtaken(&mut self, key: ConnectionKey, head: &Head<'_>, sid: Option<&str>) -> bool {
+        let is_it = head.method() == Method::Get
+            && sid
+                .and_then(SessionId::parse)
+                .is_some_and(|sid| self.overtaken.take(&sid, self.now_ms));
+        if is_it {
+            let content_type = Some(engine::payload::TEXT_CONTENT_TYPE);
+            let body = match head.query().get("EIO").as_deref() {
+                Some("4") => "6",
+                _ => "1:6",
+            };
+            let body = body.as_bytes().into();
+            self.respond(key, &engine::Response { status: 200, content_type, body });
+        }
+        is_it
+    }
+
+    pub(crate) fn peer_address(&self, key: ConnectionKey) -> SocketAddr {
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let Some(connection) = self.connections.get(key) else { return unknown };
+        let address = socket2::SockRef::from(&connection.fd.as_fd()).peer_addr();
+        let address = address.ok().and_then(|address| address.as_socket()).unwrap_or(unknown);
+        SocketAddr::new(address.ip().to_canonical(), address.port())
+    }
+}
