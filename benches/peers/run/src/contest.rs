@@ -44,27 +44,26 @@ impl Contest {
         after: impl Fn(&Self) -> Result<(), String>,
     ) -> Result<(), String> {
         eprintln!("{} runs, about {} minutes", self.total(), self.forecast_seconds().div_ceil(60));
-        let mut number = 0;
         for scenario in self.scenarios.clone() {
             if let Some(why) = self.obstacle(scenario) {
                 eprintln!("{} cannot be run: {why}", scenario.name);
                 self.impossible.insert(scenario.name, why);
             } else {
-                self.run_scenario(scenario, &mut number);
+                self.run_scenario(scenario);
             }
             after(self)?;
         }
         Ok(())
     }
 
-    fn run_scenario(&mut self, scenario: &'static Scenario, number: &mut usize) {
+    fn run_scenario(&mut self, scenario: &'static Scenario) {
         for round in 1..=self.rounds {
             for place in order(&self.taking_part(scenario), round) {
-                *number += 1;
                 let Some(outcome) = self.run_once(scenario, place, round) else { continue };
                 let peer = self.entrants[place].peer.name;
                 eprintln!(
-                    "[{number}/{}] {:<15} {peer:<13} round {round}/{}  {}",
+                    "[{}/{}] {:<15} {peer:<13} round {round}/{}  {}",
+                    self.records.len() + 1,
                     self.total(),
                     scenario.name,
                     self.rounds,
@@ -126,15 +125,25 @@ impl Contest {
         })
     }
 
+    /// How many runs there are in all, as far as is known now.
     fn total(&self) -> usize {
-        let runs = |scenario: &&Scenario| self.taking_part(scenario).len();
-        self.scenarios.iter().map(runs).sum::<usize>() * self.rounds as usize
+        self.scenarios.iter().map(|scenario| self.runs(scenario)).sum()
+    }
+
+    /// How many runs a scenario has: none for peers that are not available.
+    fn runs(&self, scenario: &Scenario) -> usize {
+        let places = self.taking_part(scenario).into_iter();
+        let available = places.filter(|place| self.entrants[*place].launch.is_ok()).count();
+        match self.obstacle(scenario) {
+            Some(_) => 0,
+            None => available * self.rounds as usize,
+        }
     }
 
     fn forecast_seconds(&self) -> u32 {
         let seconds = |scenario: &&Scenario| {
-            let runs = self.taking_part(scenario).len() as u32 * self.rounds;
-            runs * (scenario.seconds(self.seconds) + WARMUP_SECONDS + OVERHEAD_SECONDS)
+            let run = scenario.seconds(self.seconds) + WARMUP_SECONDS + OVERHEAD_SECONDS;
+            self.runs(scenario) as u32 * run
         };
         self.scenarios.iter().map(seconds).sum()
     }

@@ -154,6 +154,7 @@ pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+    use crate::cores::Cores;
     use crate::measurement::tests::ANSWER;
     use crate::scenario::SCENARIOS;
     use crate::server::tests::fake;
@@ -166,7 +167,10 @@ pub(crate) mod tests {
         let program = directory.join("generator");
         fs::write(&program, format!("#!/bin/sh\n{body}\n")).unwrap();
         fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
-        (directory, Generator { program, core: 0, allowance: 0 })
+        (
+            directory,
+            Generator { program, core: Cores::allowed().unwrap().generator(), allowance: 0 },
+        )
     }
 
     fn echo() -> &'static Scenario {
@@ -175,7 +179,10 @@ pub(crate) mod tests {
 
     fn run(name: &str, body: &str, server: &str) -> Outcome {
         let (directory, generator) = script(name, body);
-        let mut server = Server::start(&fake(server), &[0], &directory.join("server.log")).unwrap();
+        let cores = Cores::allowed().unwrap();
+        let mut server =
+            Server::start(&fake(server), cores.server(1).unwrap(), &directory.join("server.log"))
+                .unwrap();
         let outcome = generator.run(echo(), &mut server, 1, &directory.join("generator.log"));
         server.stop();
         fs::remove_dir_all(directory).unwrap();

@@ -237,13 +237,18 @@ pub(crate) mod tests {
         std::env::temp_dir().join(format!("yamabiko-peers-{}-{name}.log", std::process::id()))
     }
 
+    /// One this process may use.
+    fn core() -> Vec<usize> {
+        cores::Cores::allowed().unwrap().server(1).unwrap().to_vec()
+    }
+
     fn alive(id: i32) -> bool {
         processes().iter().any(|process| process.id == id)
     }
 
     #[test]
     fn a_server_is_pinned_told_and_ended_with_its_children() {
-        let core = crate::cores::Cores::allowed().unwrap().server(1).unwrap().to_vec();
+        let core = core();
         let path = log("children");
         let launch = fake("print qq($ENV{CORES}\\n); if (!fork) { sleep 100; exit }");
         let server = Server::start(&launch, &core, &path).unwrap();
@@ -274,7 +279,7 @@ pub(crate) mod tests {
             arguments: vec!["-c".into(), "echo io_uring is forbidden here >&2; exit 3".into()],
             directory: "/".into(),
         };
-        let error = Server::start(&launch, &[0], &path).unwrap_err();
+        let error = Server::start(&launch, &core(), &path).unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");
         assert!(error.ends_with("io_uring is forbidden here"), "{error}");
         fs::remove_file(path).unwrap();

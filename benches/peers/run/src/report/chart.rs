@@ -10,9 +10,19 @@ pub(crate) struct Chart {
     pub(crate) title: String,
     /// Writes a value down.
     pub(crate) unit: fn(f64) -> String,
+    pub(crate) steps: Steps,
     pub(crate) bars: Vec<Bar>,
     /// What ours should reach, or stay under.
     pub(crate) target: Option<f64>,
+}
+
+/// What is round in a unit.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Steps {
+    /// Powers of ten, and twice and five times these.
+    Decimal,
+    /// Powers of two; of eight on a logarithmic scale.
+    Binary,
 }
 
 /// A peer's bar.
@@ -27,7 +37,11 @@ const WIDTH: f64 = 760.0;
 /// Where bars begin and end.
 const LEFT: f64 = 110.0;
 const RIGHT: f64 = 650.0;
-const TOP: f64 = 46.0;
+/// Baselines of the title, of the target's name and of the scale; below it, bars begin.
+const TITLE: f64 = 14.0;
+const GOAL: f64 = 33.0;
+const TICKS: f64 = 52.0;
+const TOP: f64 = 60.0;
 const ROW: f64 = 26.0;
 const BAR: f64 = 16.0;
 /// Characters of a reason that fit beside a label.
@@ -39,9 +53,11 @@ const FAR_APART: f64 = 10.0;
 enum Scale {
     Linear {
         most: f64,
+        steps: Steps,
     },
-    /// Both powers of ten.
+    /// From `base` to the power of `least` up to that of `most`.
     Logarithmic {
+        base: f64,
         least: f64,
         most: f64,
     },
@@ -57,7 +73,7 @@ pub(crate) fn render(chart: &Chart) -> String {
         chart.bars.iter().enumerate().map(|(row, bar)| draw(chart, &scale, row, bar)).collect();
     format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" role=\"img\" \
-         aria-label=\"{title}\">\n<text class=\"title\" x=\"0\" y=\"14\">{title}</text>\n{}{bars}{}</svg>\n",
+         aria-label=\"{title}\">\n<text class=\"title\" x=\"0\" y=\"{TITLE}\">{title}</text>\n{}{bars}{}</svg>\n",
         grid(chart, &scale, height),
         target(chart, &scale, height)
     )
@@ -69,8 +85,8 @@ fn grid(chart: &Chart, scale: &Scale, height: f64) -> String {
         format!(
             "<line class=\"grid\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{height}\"/>\
              <text class=\"dim\" x=\"{x:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{}</text>\n",
-            TOP - 4.0,
-            TOP - 8.0,
+            TICKS + 4.0,
+            TICKS,
             escaped(&(chart.unit)(value))
         )
     };
@@ -111,8 +127,8 @@ fn target(chart: &Chart, scale: &Scale, height: f64) -> String {
     let x = scale.place(target);
     format!(
         "<line class=\"target\" x1=\"{x:.1}\" y1=\"{:.1}\" x2=\"{x:.1}\" y2=\"{height}\"/>\
-         <text class=\"goal\" x=\"{x:.1}\" y=\"14\" text-anchor=\"middle\">target {}</text>\n",
-        18.0,
+         <text class=\"goal\" x=\"{x:.1}\" y=\"{GOAL}\" text-anchor=\"middle\">target {}</text>\n",
+        GOAL + 4.0,
         escaped(&(chart.unit)(target))
     )
 }
@@ -138,11 +154,12 @@ impl Scale {
         let apart = medians().fold(0.0, f64::max) / medians().fold(f64::INFINITY, f64::min);
         Some(match apart >= FAR_APART {
             // A little below the least, so that its bar can be seen.
-            true => Self::Logarithmic {
-                least: power_of_ten((least * 0.7).log10().floor()),
-                most: power_of_ten(most.log10().ceil()),
-            },
-            false => Self::Linear { most: if most > 0.0 { most } else { 1.0 } },
+            true => {
+                let base = chart.steps.base();
+                let (least, most) = ((least * 0.7).log(base).floor(), most.log(base).ceil());
+                Self::Logarithmic { base, least, most }
+            }
+            false => Self::Linear { most: if most > 0.0 { most } else { 1.0 }, steps: chart.steps },
         })
     }
 
@@ -152,40 +169,45 @@ impl Scale {
 
     fn place(&self, value: f64) -> f64 {
         let part = match self {
-            Self::Linear { most } => value / most,
-            Self::Logarithmic { least, most } => {
-                (value.max(*least) / least).log10() / (most / least).log10()
-            }
+            Self::Linear { most, .. } => value / most,
+            Self::Logarithmic { .. } if value <= 0.0 => 0.0,
+            Self::Logarithmic { base, least, most } => (value.log(*base) - least) / (most - least),
         };
         LEFT + part.clamp(0.0, 1.0) * (RIGHT - LEFT)
     }
 
     fn ticks(&self) -> Vec<f64> {
         match self {
-            Self::Linear { most } => {
-                let step = step(*most);
+            Self::Linear { most, steps } => {
+                let step = steps.step(*most);
                 (0..=(most / step) as u32).map(|number| f64::from(number) * step).collect()
             }
-            Self::Logarithmic { least, most } => {
-                let decades = (most / least).log10().round() as u32;
-                (0..=decades).map(|decade| least * power_of_ten(f64::from(decade))).collect()
+            Self::Logarithmic { base, least, most } => {
+                (*least as i32..=*most as i32).map(|power| base.powi(power)).collect()
             }
         }
     }
 }
 
-fn power_of_ten(exponent: f64) -> f64 {
-    10_f64.powf(exponent)
-}
+impl Steps {
+    /// What one step of a logarithmic scale multiplies by.
+    fn base(self) -> f64 {
+        match self {
+            Self::Decimal => 10.0,
+            Self::Binary => 8.0,
+        }
+    }
 
-/// 1, 2 or 5 times a power of ten, so that there are between three and seven steps.
-fn step(most: f64) -> f64 {
-    let power = power_of_ten((most / 4.0).log10().floor());
-    [1.0, 2.0, 5.0]
-        .into_iter()
-        .map(|times| times * power)
-        .find(|step| most / step <= 7.0)
-        .unwrap_or(power * 10.0)
+    /// A round step with which no more than seven reach `most`.
+    fn step(self, most: f64) -> f64 {
+        let least = most / 7.0;
+        if self == Self::Binary {
+            return least.log2().ceil().exp2();
+        }
+        let power = 10_f64.powi(least.log10().floor() as i32);
+        let round = [1.0, 2.0, 5.0].map(|times| times * power);
+        round.into_iter().find(|step| *step >= least).unwrap_or(power * 10.0)
+    }
 }
 
 #[cfg(test)]
@@ -200,7 +222,13 @@ mod tests {
             value: Spread::of([*value]).ok_or_else(|| "not available: <why>".to_owned()),
         };
         let bars = values.iter().map(bar).collect();
-        Chart { title: "rate".to_owned(), unit: quantity::rate, bars, target: None }
+        Chart {
+            title: "rate".to_owned(),
+            unit: quantity::rate,
+            steps: Steps::Decimal,
+            bars,
+            target: None,
+        }
     }
 
     #[test]
@@ -214,19 +242,25 @@ mod tests {
 
     #[test]
     fn places_follow_the_scale() {
-        let scale = Scale::Logarithmic { least: 10.0, most: 1000.0 };
-        assert_eq!((scale.place(10.0), scale.place(1000.0)), (LEFT, RIGHT));
-        assert_eq!(scale.place(100.0), (LEFT + RIGHT) / 2.0);
-        assert_eq!(scale.place(0.0), LEFT);
-        assert_eq!(Scale::Linear { most: 4.0 }.place(1.0), LEFT + (RIGHT - LEFT) / 4.0);
-        assert_eq!(Scale::Linear { most: 4.0 }.place(-1.0), LEFT);
+        let scale = Scale::Logarithmic { base: 10.0, least: 1.0, most: 3.0 };
+        for (value, place) in [(10.0, LEFT), (100.0, (LEFT + RIGHT) / 2.0), (1000.0, RIGHT)] {
+            assert!((scale.place(value) - place).abs() < 1e-6, "{value}");
+        }
+        assert_eq!((scale.place(0.0), scale.place(-1.0)), (LEFT, LEFT));
+        let scale = Scale::Linear { most: 4.0, steps: Steps::Decimal };
+        assert_eq!((scale.place(1.0), scale.place(-1.0)), (LEFT + (RIGHT - LEFT) / 4.0, LEFT));
     }
 
     #[test]
     fn ticks_are_round() {
-        assert_eq!(Scale::Linear { most: 10.0 }.ticks(), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
-        assert_eq!(Scale::Linear { most: 3.1 }.ticks(), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
-        assert_eq!(Scale::Logarithmic { least: 10.0, most: 1000.0 }.ticks(), [10.0, 100.0, 1000.0]);
+        let linear = |most, steps| Scale::Linear { most, steps }.ticks();
+        assert_eq!(linear(10.0, Steps::Decimal), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0]);
+        assert_eq!(linear(3.1, Steps::Decimal), [0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0]);
+        assert_eq!(linear(2048.0, Steps::Binary), [0.0, 512.0, 1024.0, 1536.0, 2048.0]);
+        let decimal = Scale::Logarithmic { base: 10.0, least: 1.0, most: 3.0 };
+        assert_eq!(decimal.ticks(), [10.0, 100.0, 1000.0]);
+        let binary = Scale::Logarithmic { base: 8.0, least: 3.0, most: 5.0 };
+        assert_eq!(binary.ticks(), [512.0, 4096.0, 32768.0]);
     }
 
     #[test]

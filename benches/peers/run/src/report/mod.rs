@@ -1,7 +1,10 @@
 //! The report: one document, written as Markdown, as HTML and, with every run, as JSON.
 
 mod chart;
+mod comparison;
+mod detail;
 mod document;
+mod head;
 mod html;
 mod markdown;
 mod sections;
