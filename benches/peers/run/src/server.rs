@@ -272,6 +272,15 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn a_server_may_end_in_its_own_way() {
+        let path = log("term");
+        let launch = fake("$SIG{TERM} = sub { print qq(goodbye\n); exit };");
+        Server::start(&launch, &core(), &path).unwrap().stop();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "goodbye\n");
+        fs::remove_file(path).unwrap();
+    }
+
+    #[test]
     fn one_that_ends_at_once_says_why() {
         let path = log("ends");
         let launch = Launch {
