@@ -1,18 +1,18 @@
 //! The task that is a shard: it turns the loop, sleeps when a turn found nothing, and ends when the
-//! shard has drained. Beside it run a tick task, which moves the timers on, and one that can be woken from
-//! outside.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::mpsc::Sender;
-use std::time::Duration;
-
-use glommio::timer::Timer;
+//! shard has drained.
+//!
+//! It sleeps in one of two ways. While no task of the application is alive it blocks in its own ring: one
+//! system call. Else the executor sleeps, so that it can run tasks and their timers: nine calls, a memory
+//! barrier over all cores among them (glommio 0.9).
 
 use crate::application::Application;
 use crate::heart::Heart;
+use crate::ring::{Doorbell, Signal, Sleep};
 use crate::shard::{Place, Shard};
-use crate::wheel::{RESTING_STEP_MS, STEP_MS};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
+use std::sync::mpsc::Sender;
 
 /// Runs one shard on the current executor until it has drained or died.
 pub(crate) async fn run<F>(
@@ -26,8 +26,8 @@ pub(crate) async fn run<F>(
     let id = place.id;
     let doorbell = place.doorbell.clone();
     let started = Shard::start(place, factory)
-        .and_then(|shard| Ok((shard, doorbell.sleeper().map_err(|error| error.to_string())?)));
-    let (shard, sleeper) = match started {
+        .and_then(|shard| Ok((shard, Signal::new(&doorbell).map_err(|error| error.to_string())?)));
+    let (shard, signal) = match started {
         Ok(started) => started,
         Err(message) => {
             let _ = ready.send(Err(message));
@@ -35,12 +35,16 @@ pub(crate) async fn run<F>(
         }
     };
     let _ = ready.send(Ok(()));
-    let tick = glommio::spawn_local(tick(shard.clone(), heart.clone())).detach();
-    glommio::spawn_local(feel_heart(shard.clone(), heart)).detach();
+    glommio::spawn_local(feel_heart(shard.clone(), heart.clone())).detach();
     loop {
         // A panic here is a mistake of ours, not of a handler: those are caught where they are called.
         // What this shard holds is given up, and the supervisor starts it again.
-        let busy = match catch_unwind(AssertUnwindSafe(|| shard.turn())) {
+        let turn = || {
+            let busy = shard.turn()?;
+            shard.tick_if_due(&heart);
+            io::Result::Ok(busy)
+        };
+        let busy = match catch_unwind(AssertUnwindSafe(turn)) {
             Ok(Ok(busy)) => busy,
             Ok(Err(error)) => {
                 tracing::error!(shard = id, %error, "the ring failed");
@@ -54,25 +58,32 @@ pub(crate) async fn run<F>(
         if shard.has_drained() {
             break;
         }
-        if busy {
-            glommio::executor().yield_task_queue_now().await;
-        } else {
-            sleeper.sleep_unless(|| shard.has_work()).await;
+        if !busy && let Err(error) = sleep(&shard, &doorbell, &signal).await {
+            tracing::error!(shard = id, %error, "the ring failed");
+            break;
         }
+        glommio::executor().yield_task_queue_now().await;
     }
     shard.end();
-    tick.await;
 }
 
-/// Moves the timers on.
-async fn tick(shard: Shard, heart: Heart) {
-    while !shard.has_ended() {
-        let rests = shard.has_nobody();
-        heart.rest(rests);
-        let step_ms = if rests { RESTING_STEP_MS } else { STEP_MS };
-        Timer::new(Duration::from_millis(step_ms)).await;
-        shard.tick();
-    }
+/// Sleeps until there may be something to do.
+async fn sleep(shard: &Shard, doorbell: &Doorbell, signal: &Signal) -> io::Result<()> {
+    let place = shard.place_to_sleep();
+    doorbell.fall_asleep(place);
+    let slept = match place {
+        _ if !shard.may_sleep() => Ok(()),
+        Sleep::InRing => shard.sleep_in_ring(),
+        Sleep::InExecutor => match shard.signal() {
+            Ok(true) => {
+                signal.wait().await;
+                Ok(())
+            }
+            result => result.map(|_| ()),
+        },
+    };
+    doorbell.wake_up();
+    slept
 }
 
 /// Goes on when the supervisor has woken this executor because its ticks had stopped.

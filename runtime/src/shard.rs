@@ -2,7 +2,7 @@
 //!
 //! A turn: enter the ring (submit what was queued, reap what is done) → completions to connections →
 //! parcels from the mesh → what the application left to do → flush outboxes and the mesh. Nothing in it
-//! waits. Timers are moved on by the tick task between turns.
+//! waits. Timers are moved on between turns.
 //!
 //! All state is in one cell. It is never borrowed while the application runs, so handlers may call back
 //! into their [`Shard`] freely.
@@ -13,7 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use slotmap::SlotMap;
 use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
@@ -21,18 +21,19 @@ use yamabiko_protocol::limits::WebSocketLimits;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::connection::{Connection, ConnectionKey, key_of};
+use crate::heart::Heart;
 use crate::identity::Identities;
 use crate::interest::Directory;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
 use crate::outbox::Pool;
 use crate::overtaken::Overtaken;
-use crate::ring::{Completion, Doorbell, Ring, RingSizes};
+use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
 use crate::room::Rooms;
 use crate::session::{SessionEntry, SessionKey};
 use crate::settings::Settings;
 use crate::socket::{EarlyEvent, SocketEntry};
-use crate::wheel::Wheel;
+use crate::wheel::{RESTING_STEP_MS, STEP_MS, Wheel};
 
 /// Completions handled before the loop lets other tasks run.
 const BATCH_MAX: usize = 1024;
@@ -67,6 +68,8 @@ pub(crate) struct Inner {
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
     doorbell: Doorbell,
     completions: RefCell<Vec<Completion>>,
+    next_tick_ms: Cell<u64>,
+    turning: Cell<bool>,
     started: Instant,
     ended: Cell<bool>,
 }
@@ -205,6 +208,8 @@ impl Shard {
             engine_application: OnceCell::new(),
             doorbell,
             completions: RefCell::default(),
+            next_tick_ms: Cell::new(0),
+            turning: Cell::new(false),
             started: Instant::now(),
             ended: Cell::new(false),
         }));
@@ -262,6 +267,7 @@ impl Shard {
 
     /// One turn of the loop. Returns whether it found anything to do.
     pub(crate) fn turn(&self) -> io::Result<bool> {
+        self.0.turning.set(true);
         let mut completions = std::mem::take(&mut *self.0.completions.borrow_mut());
         let reaped = self.with(|state| {
             state.now_ms = self.now_ms();
@@ -281,6 +287,7 @@ impl Shard {
         let parcels = self.take_parcels();
         self.run_errands();
         let flushed = self.flush();
+        self.0.turning.set(false);
         let busy = reaped > 0 || parcels > 0 || flushed;
         if busy {
             self.0.metrics.turns.add(1);
@@ -352,13 +359,22 @@ impl Shard {
         })
     }
 
-    /// Moves the timers on; called every few milliseconds by the tick task.
-    pub(crate) fn tick(&self) {
+    /// Moves the timers on, every few milliseconds.
+    pub(crate) fn tick_if_due(&self, heart: &Heart) {
+        let now = self.with(|state| state.now_ms);
+        if now < self.0.next_tick_ms.get() {
+            return;
+        }
+        let rests = self.has_nobody();
+        heart.rest(rests);
+        self.0.next_tick_ms.set(now + if rests { RESTING_STEP_MS } else { STEP_MS });
+        self.tick(now);
+    }
+
+    fn tick(&self, now: u64) {
         self.0.metrics.ticks.add(1);
         let mut due = Vec::new();
         let accept_again = self.with(|state| {
-            state.now_ms = self.now_ms();
-            let now = state.now_ms;
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
             if now >= state.trim_at_ms {
@@ -367,7 +383,6 @@ impl Shard {
             }
             !state.accepting && !state.draining
         });
-        let draining = self.with(|state| state.draining);
         for timer in &due {
             match *timer {
                 Timer::Connection(key) => self.connection_timer(key),
@@ -378,28 +393,50 @@ impl Shard {
         if accept_again {
             self.with(|state| state.listen());
         }
-        if accept_again || draining || !due.is_empty() || self.with(|state| state.has_output()) {
-            self.run_errands();
-            self.0.doorbell.ring();
-        }
+        self.run_errands();
     }
 
     /// Whether there is no client, no task and no end to look after.
-    pub(crate) fn has_nobody(&self) -> bool {
+    fn has_nobody(&self) -> bool {
         self.0.metrics.tasks.value() == 0
             && self.with(|state| {
                 state.connections.is_empty() && state.sessions.is_empty() && !state.draining
             })
     }
 
-    /// Whether a turn would find anything, asked before the shard sleeps.
-    pub(crate) fn has_work(&self) -> bool {
-        self.with(|state| state.mesh.has_work() || state.has_output() || state.ring.has_queued())
+    /// Where to sleep.
+    pub(crate) fn place_to_sleep(&self) -> Sleep {
+        match self.0.metrics.tasks.value() {
+            0 => Sleep::InRing,
+            _ => Sleep::InExecutor,
+        }
     }
 
-    /// Wakes the loop if a task of the application has left something to write.
+    /// Whether there is really nothing to do, asked after the doorbell was told of the sleep.
+    pub(crate) fn may_sleep(&self) -> bool {
+        self.with(|state| !state.mesh.has_work() && !state.has_output() && !state.ring.has_queued())
+    }
+
+    /// Sleeps in the ring until something is done or the next tick is due.
+    pub(crate) fn sleep_in_ring(&self) -> io::Result<()> {
+        self.with(|state| state.ring.wait(self.until_tick()))
+    }
+
+    /// Makes the ring call the executor. Returns whether that may be waited for.
+    pub(crate) fn signal(&self) -> io::Result<bool> {
+        self.with(|state| state.ring.signal(self.until_tick()))
+    }
+
+    fn until_tick(&self) -> Duration {
+        Duration::from_millis(self.0.next_tick_ms.get().saturating_sub(self.now_ms()))
+    }
+
+    /// Wakes the loop if a task of the application has left something to write. Within a turn, that is
+    /// done by its end anyway.
     pub(crate) fn nudge(&self) {
-        self.0.doorbell.ring();
+        if !self.0.turning.get() {
+            self.0.doorbell.ring();
+        }
     }
 
     fn now_ms(&self) -> u64 {

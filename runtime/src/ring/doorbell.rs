@@ -1,16 +1,16 @@
-//! What wakes a sleeping shard: one eventfd that its ring, its own tasks and other shards may ring.
+//! What ends a shard's sleep from outside: other shards, and tasks of its own, ring its doorbell.
 //!
-//! glommio waits for it as for a file (a `BufferedFile` reads eight bytes). The counter stays set
-//! until it is read, so a ring between the last look and the sleep is never lost.
+//! There are two bells, as there are two ways to sleep. The shard's ring polls one of them. The other is
+//! the eventfd that the executor waits for, which the ring's completions ring as well. One bell for both
+//! will not do: a write to an eventfd that completes an operation may not signal another eventfd from
+//! within. Linux 6.18 puts that off, and the second time forgets it.
 
 use std::io;
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::atomic::{AtomicU8, Ordering, fence};
 
-use glommio::io::BufferedFile;
-
-/// The ringing side: any thread may hold one.
+/// One shard's doorbell. Any thread may hold a clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Doorbell {
     shared: Arc<Shared>,
@@ -18,72 +18,79 @@ pub(crate) struct Doorbell {
 
 #[derive(Debug)]
 struct Shared {
-    event: OwnedFd,
-    asleep: AtomicBool,
+    in_ring: OwnedFd,
+    in_executor: OwnedFd,
+    sleep: AtomicU8,
 }
 
-/// The sleeping side: the shard's own driver.
-pub(crate) struct Sleeper {
-    doorbell: Doorbell,
-    file: BufferedFile,
+/// Where a shard sleeps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    /// In its own ring.
+    InRing = 1,
+    /// In the executor, which has tasks to look after.
+    InExecutor = 2,
 }
 
-#[allow(unsafe_code)]
+const AWAKE: u8 = 0;
+
 impl Doorbell {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: no pointers; the result is checked and owned by nobody else.
-        let event = unsafe {
-            let fd = libc::eventfd(0, libc::EFD_CLOEXEC);
-            if fd < 0 {
-                return Err(io::Error::last_os_error());
-            }
-            OwnedFd::from_raw_fd(fd)
-        };
-        Ok(Self { shared: Arc::new(Shared { event, asleep: AtomicBool::new(false) }) })
+        let (in_ring, in_executor) = (eventfd()?, eventfd()?);
+        Ok(Self { shared: Arc::new(Shared { in_ring, in_executor, sleep: AtomicU8::new(AWAKE) }) })
     }
 
     /// Wakes the shard if it sleeps. Whatever it should find must be in place before.
     pub(crate) fn ring(&self) {
-        // Pairs with the fence in `Sleeper::sleep_unless`: either this side sees `asleep`, or the
-        // sleeper's last look sees what was put in place before the call.
+        // Pairs with the fence in `fall_asleep`: either this side sees the sleep, or the sleeper's last
+        // look, which comes after it, sees what was put in place before the call.
         fence(Ordering::SeqCst);
-        if self.shared.asleep.load(Ordering::Relaxed) {
-            self.write();
+        match self.shared.sleep.load(Ordering::Relaxed) {
+            AWAKE => {}
+            sleep if sleep == Sleep::InRing as u8 => write(self.in_ring()),
+            _ => write(self.in_executor()),
         }
     }
 
-    fn write(&self) {
-        let one = 1u64.to_ne_bytes();
-        // SAFETY: eight valid bytes.
-        unsafe { libc::write(self.as_raw_fd(), one.as_ptr().cast(), one.len()) };
-    }
-
-    /// The sleeping side, made on the shard's own thread.
-    pub(crate) fn sleeper(&self) -> io::Result<Sleeper> {
-        let copy = self.shared.event.try_clone()?;
-        // SAFETY: the file owns the duplicate from here on.
-        let file = unsafe { BufferedFile::from_raw_fd(copy.into_raw_fd()) };
-        Ok(Sleeper { doorbell: self.clone(), file })
-    }
-}
-
-impl AsRawFd for Doorbell {
-    fn as_raw_fd(&self) -> RawFd {
-        self.shared.event.as_raw_fd()
-    }
-}
-
-impl Sleeper {
-    /// Sleeps until the doorbell is rung, unless `last_look` finds work after the shard has
-    /// announced that it sleeps.
-    pub(crate) async fn sleep_unless(&self, last_look: impl FnOnce() -> bool) {
-        let asleep = &self.doorbell.shared.asleep;
-        asleep.store(true, Ordering::Relaxed);
+    /// Announces that the shard sleeps. It must look once more for work before it does.
+    pub(crate) fn fall_asleep(&self, sleep: Sleep) {
+        self.shared.sleep.store(sleep as u8, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        if !last_look() {
-            // An error here only means one more look at the ring.
-            let _ = self.file.read_at(0, 8).await;
-        }
-        asleep.store(false, Ordering::Relaxed);
     }
+
+    /// The shard is awake again.
+    pub(crate) fn wake_up(&self) {
+        self.shared.sleep.store(AWAKE, Ordering::Relaxed);
+    }
+
+    /// The bell that the ring polls. Its counter is never read: each write is a completion of its own.
+    pub(super) fn in_ring(&self) -> BorrowedFd<'_> {
+        self.shared.in_ring.as_fd()
+    }
+
+    /// The bell that the executor reads.
+    pub(super) fn in_executor(&self) -> BorrowedFd<'_> {
+        self.shared.in_executor.as_fd()
+    }
+}
+
+fn eventfd() -> io::Result<OwnedFd> {
+    // SAFETY: no pointers; the result is checked and owned by nobody else.
+    #[allow(unsafe_code)]
+    unsafe {
+        let fd = libc::eventfd(0, libc::EFD_CLOEXEC);
+        if fd < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn write(event: BorrowedFd<'_>) {
+    let one = 1u64.to_ne_bytes();
+    // SAFETY: eight valid bytes.
+    #[allow(unsafe_code)]
+    unsafe {
+        libc::write(event.as_raw_fd(), one.as_ptr().cast(), one.len())
+    };
 }

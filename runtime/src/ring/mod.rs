@@ -2,7 +2,7 @@
 //!
 //! This is the one narrow interface behind which rings are known: above it there are descriptors,
 //! tokens, received bytes and completions. It owns the submission and completion queues, the shard's
-//! provided receive buffers and the doorbell that ends the shard's sleep. It refuses to own
+//! provided receive buffers, the doorbell that ends the shard's sleep, and both ways to sleep. It refuses to own
 //! descriptors of connections, protocol state, or a policy for errors.
 //!
 //! Multishot accept and receive are armed once; sends are queued during a turn and submitted together
@@ -11,12 +11,15 @@
 
 mod buffers;
 mod doorbell;
+mod signal;
 
 pub(crate) use buffers::Received;
-pub(crate) use doorbell::Doorbell;
+pub(crate) use doorbell::{Doorbell, Sleep};
+pub(crate) use signal::Signal;
 
 use std::io;
 use std::os::fd::{AsRawFd, RawFd};
+use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
 
@@ -34,6 +37,8 @@ enum Op {
     Receive = 2,
     Send = 3,
     Cancel = 4,
+    Bell = 5,
+    Alarm = 6,
 }
 
 const OP_SHIFT: u32 = 28;
@@ -57,6 +62,14 @@ pub(crate) struct Ring {
     uring: IoUring,
     buffers: BufferRing,
     reaped: Vec<cqueue::Entry>,
+    doorbell: Doorbell,
+    /// Completions ring the executor's bell, which stays so once it was asked for.
+    is_signalled: bool,
+    /// An alarm is set, at this time; the kernel reads it when the operation is submitted.
+    alarm: Box<types::Timespec>,
+    alarm_is_set: bool,
+    /// [`Self::wait`] has just reaped for the next [`Self::enter`].
+    has_waited: bool,
 }
 
 /// Sizes of one shard's ring.
@@ -79,9 +92,26 @@ impl Ring {
             .setup_cqsize(sizes.entries * 4)
             .setup_clamp()
             .build(sizes.entries)?;
-        uring.submitter().register_eventfd(doorbell.as_raw_fd())?;
         let buffers = BufferRing::register(&uring, sizes.buffers, sizes.buffer_bytes)?;
-        Ok(Self { uring, buffers, reaped: Vec::with_capacity(256) })
+        let mut ring = Self {
+            uring,
+            buffers,
+            reaped: Vec::with_capacity(256),
+            doorbell: doorbell.clone(),
+            is_signalled: false,
+            alarm: Box::default(),
+            alarm_is_set: false,
+            has_waited: false,
+        };
+        ring.hear_bell();
+        Ok(ring)
+    }
+
+    /// Completes whenever the doorbell is rung.
+    fn hear_bell(&mut self) {
+        let bell = types::Fd(self.doorbell.in_ring().as_raw_fd());
+        let entry = opcode::PollAdd::new(bell, libc::POLLIN as u32).multi(true);
+        self.push(entry.build(), Op::Bell, Token(0));
     }
 
     /// Accepts connections from `listener` until told to stop.
@@ -141,7 +171,8 @@ impl Ring {
         let entry = entry.user_data(user_data(op, token));
         loop {
             // SAFETY: whoever queued the operation promised that what it points at lives until its
-            // completion (`send`, `send_vectored`); all other operations point at nothing.
+            // completion (`send`, `send_vectored`). The alarm's time is boxed, and is written again only
+            // after its completion. All other operations point at nothing.
             #[allow(unsafe_code)]
             let pushed = unsafe { self.uring.submission().push(&entry) };
             if pushed.is_ok() {
@@ -159,6 +190,10 @@ impl Ring {
     /// completions there are to take with [`Self::take_completions`].
     pub(crate) fn enter(&mut self) -> io::Result<usize> {
         let queued = self.uring.submission().len() as u32;
+        if std::mem::take(&mut self.has_waited) && queued == 0 {
+            self.reaped.extend(self.uring.completion());
+            return Ok(self.reaped.len());
+        }
         const GETEVENTS: u32 = 1;
         // SAFETY: no argument is passed, so there is nothing that must outlive the call.
         #[allow(unsafe_code)]
@@ -173,6 +208,40 @@ impl Ring {
         Ok(self.reaped.len())
     }
 
+    /// Blocks the thread until something is done, at most for `time`. Submits what was queued.
+    pub(crate) fn wait(&mut self, time: Duration) -> io::Result<()> {
+        let time = types::Timespec::from(time);
+        let args = types::SubmitArgs::new().timespec(&time);
+        self.has_waited = true;
+        match self.uring.submitter().submit_with_args(1, &args) {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ETIME) || is_transient(&error) => {
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets completions ring the executor's bell from now on, and one of them come after `time` at the
+    /// latest. Returns whether the caller may wait for it. If not, it must enter once more: what was done
+    /// before has rung nothing, and until it is reaped the kernel rings nothing for what follows either.
+    pub(crate) fn signal(&mut self, time: Duration) -> io::Result<bool> {
+        if !self.is_signalled {
+            let bell = self.doorbell.in_executor().as_raw_fd();
+            self.uring.submitter().register_eventfd(bell)?;
+            self.is_signalled = true;
+            return Ok(false);
+        }
+        if !self.alarm_is_set {
+            self.alarm_is_set = true;
+            *self.alarm = types::Timespec::from(time);
+            let entry = opcode::Timeout::new(&*self.alarm).build();
+            self.push(entry, Op::Alarm, Token(0));
+            self.uring.submit()?;
+        }
+        Ok(true)
+    }
+
     /// Whether operations wait for the next [`Self::enter`].
     pub(crate) fn has_queued(&mut self) -> bool {
         !self.uring.submission().is_empty()
@@ -180,11 +249,19 @@ impl Ring {
 
     /// Takes the reaped completions, oldest first.
     pub(crate) fn take_completions(&mut self, into: &mut Vec<Completion>) {
-        for entry in self.reaped.drain(..) {
-            if let Some(completion) = translate(&entry, &mut self.buffers) {
-                into.push(completion);
+        let mut reaped = std::mem::take(&mut self.reaped);
+        for entry in reaped.drain(..) {
+            match (entry.user_data() & OP_MASK) >> OP_SHIFT {
+                op if op == Op::Bell as u64 => {
+                    if !cqueue::more(entry.flags()) {
+                        self.hear_bell();
+                    }
+                }
+                op if op == Op::Alarm as u64 => self.alarm_is_set = false,
+                _ => into.extend(translate(&entry, &mut self.buffers)),
             }
         }
+        self.reaped = reaped;
     }
 
     /// Gives a receive buffer back to the kernel.
