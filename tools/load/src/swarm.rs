@@ -1,0 +1,340 @@
+//! Many WebSocket clients on one thread: opens them, moves their frames, answers pings.
+//!
+//! What the clients say and what the answers must be is [`Traffic`]'s.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
+
+use mio::{Events, Poll, Token};
+
+use crate::failure::Failure;
+use crate::frame::{self, Opcode, Parsed};
+use crate::handshake::{self, Handshake};
+use crate::link::{Consumed, Link, ReadEnd};
+use crate::options::Options;
+use crate::run::Load;
+use crate::tally::{Tally, excerpt};
+
+/// Handshakes at a time: enough to keep a server busy, too few to overflow its queue of connections.
+pub(crate) const HANDSHAKES_MAX: usize = 128;
+/// So long may no handshake finish while some are under way.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
+/// Events taken at once.
+pub(crate) const EVENTS_MAX: usize = 1024;
+
+/// What clients send, and the check of what they receive. Times are nanoseconds.
+pub(crate) trait Traffic {
+    /// The room that a client joins before it counts as open.
+    fn room(&self, client: usize) -> Option<String>;
+
+    /// Bytes of the largest frame that is going to be sent.
+    fn largest(&self) -> usize;
+
+    /// `client` received a packet, not a ping.
+    fn text(&mut self, client: usize, now: u64, packet: &[u8], tally: &mut Tally);
+
+    /// `client` received an attachment.
+    fn binary(&mut self, client: usize, now: u64, bytes: &[u8], tally: &mut Tally);
+
+    /// Appends the frames that `client` may send now.
+    fn outgoing(&mut self, client: usize, now: u64, out: &mut Vec<u8>);
+
+    /// Clients that may send because of what others received, each once.
+    fn due(&mut self) -> &mut VecDeque<usize>;
+
+    /// Messages sent that are not wholly back.
+    fn outstanding(&self) -> usize;
+
+    /// Copies that have not come, of all that was sent.
+    fn missing(&self) -> u64;
+}
+
+/// The clients.
+#[derive(Debug)]
+pub(crate) struct Swarm<T> {
+    server: SocketAddr,
+    request: Vec<u8>,
+    poll: Poll,
+    events: Events,
+    /// At its token; `None` once the connection is lost.
+    clients: Vec<Option<Client>>,
+    clients_max: usize,
+    opened: usize,
+    sending: bool,
+    traffic: T,
+    tally: Tally,
+    random: fastrand::Rng,
+    epoch: Instant,
+    /// What one read takes in, and what one write puts out: shared by all, empty between.
+    shared: Vec<u8>,
+    scratch: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Client {
+    link: Link,
+    handshake: Handshake,
+}
+
+/// Why a connection is lost.
+#[derive(Debug)]
+pub(crate) enum Loss {
+    /// The operating system says so.
+    Broken(io::Error),
+    /// The server did what it should not.
+    Protocol(String),
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Broken(error) => write!(f, "the connection broke: {error}"),
+            Self::Protocol(what) => f.write_str(what),
+        }
+    }
+}
+
+impl From<io::Error> for Loss {
+    fn from(error: io::Error) -> Self {
+        Self::Broken(error)
+    }
+}
+
+impl<T: Traffic> Swarm<T> {
+    /// As many clients as the options ask for, none yet connected.
+    ///
+    /// # Errors
+    /// If the URL is wrong, or the operating system has no epoll for us.
+    pub(crate) fn new(options: &Options, traffic: T) -> Result<Self, Failure> {
+        Ok(Self {
+            server: options.server()?,
+            request: handshake::request(options.host().unwrap_or_default()),
+            poll: Poll::new().map_err(Failure::local("wait for events"))?,
+            events: Events::with_capacity(EVENTS_MAX),
+            clients: Vec::with_capacity(options.connections),
+            clients_max: options.connections,
+            opened: 0,
+            sending: false,
+            traffic,
+            tally: Tally::new(),
+            random: fastrand::Rng::new(),
+            epoch: Instant::now(),
+            shared: Vec::new(),
+            scratch: Vec::new(),
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.epoch.elapsed().as_nanos() as u64
+    }
+
+    fn dial(&mut self) -> Result<(), Failure> {
+        let index = self.clients.len();
+        let connected = Link::connect(self.server, index).and_then(|mut link| {
+            link.register(self.poll.registry(), Token(index))?;
+            link.send(&self.request)?;
+            Ok(link)
+        });
+        let link = connected.map_err(|error| self.refused(error))?;
+        self.clients.push(Some(Client { link, handshake: Handshake::Upgrading }));
+        Ok(())
+    }
+
+    fn refused(&self, error: io::Error) -> Failure {
+        Failure::Connect { server: self.server, opened: self.opened, error }
+    }
+
+    /// Waits for events until `deadline` at most, and handles them.
+    fn turn(&mut self, deadline: Instant) -> Result<(), Failure> {
+        let wait = deadline.saturating_duration_since(Instant::now());
+        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
+        match self.poll.poll(&mut events, Some(wait)) {
+            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
+                return Err(Failure::Local { what: "wait for events", error });
+            }
+            _ => {}
+        }
+        for event in &events {
+            let client = event.token().0;
+            let handled = self.handle(
+                client,
+                event.is_readable() || event.is_error(),
+                event.is_read_closed() || event.is_error(),
+            );
+            if let Err(loss) = handled {
+                self.lost(client, loss)?;
+            }
+        }
+        self.events = events;
+        while let Some(client) = self.traffic.due().pop_front() {
+            self.scratch.clear();
+            if let Err(loss) = self.send(client, self.now()) {
+                self.lost(client, loss)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(&mut self, client: usize, readable: bool, until_end: bool) -> Result<(), Loss> {
+        let Some(Client { link, .. }) = &mut self.clients[client] else { return Ok(()) };
+        if link.has_unsent() {
+            link.flush()?;
+        }
+        if !readable {
+            return Ok(());
+        }
+        self.scratch.clear();
+        let now = self.now();
+        let end = self.receive(client, now, until_end)?;
+        self.send(client, now)?;
+        match end {
+            ReadEnd::Drained => Ok(()),
+            ReadEnd::Closed => Err(Loss::Protocol("the server closed the connection".into())),
+        }
+    }
+
+    /// Reads what has come. Leaves in `scratch` what the protocol wants answered.
+    fn receive(&mut self, client: usize, now: u64, until_end: bool) -> Result<ReadEnd, Loss> {
+        let Some(Client { link, handshake }) = &mut self.clients[client] else {
+            return Ok(ReadEnd::Drained);
+        };
+        let Self { traffic, tally, random, scratch, shared, opened, .. } = self;
+        link.read(shared, until_end, |bytes| {
+            let mut used = 0;
+            if *handshake != Handshake::Done {
+                let room = traffic.room(client);
+                let largest = traffic.largest();
+                let consumed = handshake
+                    .advance(bytes, room.as_deref(), largest, random, scratch)
+                    .map_err(Loss::Protocol)?;
+                if *handshake != Handshake::Done {
+                    return Ok(consumed);
+                }
+                used = consumed.used;
+                *opened += 1;
+            }
+            loop {
+                match frame::parse(&bytes[used..]) {
+                    Parsed::Frame { opcode, payload, total } => {
+                        used += total;
+                        match (opcode, payload) {
+                            (Opcode::Text, b"2") => reply(scratch, random, Opcode::Text, b"3"),
+                            (Opcode::Text, packet) => traffic.text(client, now, packet, tally),
+                            (Opcode::Binary, bytes) => traffic.binary(client, now, bytes, tally),
+                            (Opcode::Ping, bytes) => reply(scratch, random, Opcode::Pong, bytes),
+                            (Opcode::Pong, _) => {}
+                            (Opcode::Close, status) => return Err(closed(status)),
+                        }
+                    }
+                    Parsed::Incomplete { needed } => return Ok(Consumed { used, needed }),
+                    Parsed::Malformed(what) => return Err(Loss::Protocol(what.into())),
+                }
+            }
+        })
+    }
+
+    /// Sends what is in `scratch`, and what the client may send now, with one write.
+    fn send(&mut self, client: usize, now: u64) -> Result<(), Loss> {
+        let Some(Client { link, .. }) = &mut self.clients[client] else { return Ok(()) };
+        if self.sending {
+            self.traffic.outgoing(client, now, &mut self.scratch);
+        }
+        if !self.scratch.is_empty() {
+            link.send(&self.scratch)?;
+        }
+        Ok(())
+    }
+
+    /// A lost connection ends the opening, but during the run it is an error among others.
+    fn lost(&mut self, client: usize, loss: Loss) -> Result<(), Failure> {
+        self.clients[client] = None;
+        let opened = self.opened;
+        match loss {
+            loss if self.is_open() => {
+                self.tally.error(|| format!("client {client}: {loss}"));
+                Ok(())
+            }
+            Loss::Broken(error) => Err(self.refused(error)),
+            Loss::Protocol(what) => Err(Failure::Handshake { opened, what }),
+        }
+    }
+
+    fn is_open(&self) -> bool {
+        self.opened == self.clients_max
+    }
+}
+
+impl<T: Traffic> Load for Swarm<T> {
+    fn open(&mut self) -> Result<(), Failure> {
+        let mut progress = (self.opened, Instant::now());
+        while !self.is_open() {
+            while self.clients.len() < self.clients_max
+                && self.clients.len() - self.opened < HANDSHAKES_MAX
+            {
+                self.dial()?;
+            }
+            self.turn(progress.1 + PATIENCE)?;
+            if self.opened > progress.0 {
+                progress = (self.opened, Instant::now());
+            } else if progress.1.elapsed() >= PATIENCE {
+                return Err(Failure::Stalled {
+                    opened: self.opened,
+                    asked: self.clients_max,
+                    seconds: PATIENCE.as_secs(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn start(&mut self) -> Result<(), Failure> {
+        self.sending = true;
+        for client in 0..self.clients.len() {
+            self.scratch.clear();
+            if let Err(loss) = self.send(client, self.now()) {
+                self.lost(client, loss)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn run_until(&mut self, deadline: Instant) -> Result<(), Failure> {
+        while Instant::now() < deadline {
+            self.turn(deadline)?;
+        }
+        Ok(())
+    }
+
+    fn stop(&mut self) {
+        self.sending = false;
+    }
+
+    fn outstanding(&self) -> usize {
+        self.traffic.outstanding()
+    }
+
+    fn missing(&self) -> u64 {
+        self.traffic.missing()
+    }
+
+    fn tally(&mut self) -> &mut Tally {
+        &mut self.tally
+    }
+}
+
+fn reply(out: &mut Vec<u8>, random: &mut fastrand::Rng, opcode: Opcode, payload: &[u8]) {
+    frame::write(out, opcode, frame::random_mask(random), &[payload]);
+}
+
+fn closed(status: &[u8]) -> Loss {
+    Loss::Protocol(match status {
+        [high, low, reason @ ..] => format!(
+            "the server closed with status {} {}",
+            u16::from_be_bytes([*high, *low]),
+            excerpt(reason)
+        ),
+        _ => "the server closed without a status".into(),
+    })
+}
