@@ -72,7 +72,7 @@ impl Traffic for BinaryEcho {
     fn binary(&mut self, client: usize, now: u64, bytes: &[u8], tally: &mut Tally) {
         let Client { exchange, announced } = &mut self.clients[client];
         match announced.take() {
-            Some(sequence) if bytes == self.attachment.of(client, sequence, 0) => {
+            Some(sequence) if bytes == self.attachment.of(client, sequence) => {
                 exchange.answered(sequence, now, tally);
             }
             Some(sequence) => tally.error(|| {
@@ -93,7 +93,7 @@ impl Traffic for BinaryEcho {
             let mask = frame::random_mask(&mut self.random);
             frame::write(out, Opcode::Text, mask, &[ASK, id.as_bytes(), EVENT]);
             let mask = frame::random_mask(&mut self.random);
-            frame::write(out, Opcode::Binary, mask, &[self.attachment.of(client, sequence, 0)]);
+            frame::write(out, Opcode::Binary, mask, &[self.attachment.of(client, sequence)]);
         }
     }
 
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn an_attachment_must_follow_its_announcement_and_be_the_one() {
         let (mut it, mut tally) = echo();
-        let right = it.attachment.of(1, 0, 0).to_vec();
+        let right = it.attachment.of(1, 0).to_vec();
         it.binary(1, 9, &right, &mut tally);
         assert_eq!((tally.errors, tally.messages), (1, 0), "stray");
         it.text(1, 9, br#"460-0[]"#, &mut tally);

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use crate::digits::{self, Decimal};
+use crate::digits;
 use crate::exchange::Exchange;
 use crate::frame::{self, Opcode};
 use crate::options::Options;
@@ -16,40 +16,65 @@ const ASK: &[u8] = b"42";
 const EVENT: &[u8] = br#"["echo",""#;
 const ANSWER: &[u8] = b"43";
 const ARGUMENT: &[u8] = br#"[""#;
+/// The longest id of a question.
+pub(crate) const ID_DIGITS: usize = 10;
 
 /// The packets of an echo: `42<id>["echo","<text>"]` and `43<id>["<text>"]`.
 ///
 /// The text shrinks as the id grows, so that all questions have one length.
 #[derive(Debug)]
 pub(crate) struct EchoText {
-    text: Payload,
+    /// A question.
+    packet: Payload,
+    /// Digits of its id.
+    width: usize,
 }
 
 impl EchoText {
     /// Packets of `length` bytes.
     pub(crate) fn new(length: usize) -> Self {
-        let around = ASK.len() + 1 + EVENT.len() + br#""]"#.len();
-        Self { text: Payload::text(length - around) }
+        Self { packet: Payload::text(length - br#""]"#.len()), width: 0 }
     }
 
-    /// Gives the parts of question `sequence` of `client` to `write`.
+    /// Question `sequence` of `client`.
     #[inline]
-    pub(crate) fn ask(&mut self, client: usize, sequence: u64, write: impl FnOnce(&[&[u8]])) {
-        let id = Decimal::new(sequence);
-        let id = id.as_bytes();
-        write(&[ASK, id, EVENT, self.text.of(client, sequence, id.len() - 1)]);
+    pub(crate) fn ask(&mut self, client: usize, sequence: u64) -> &[u8] {
+        let width = sequence.checked_ilog10().map_or(1, |log| log as usize + 1);
+        self.widen(width);
+        digits::fill(&mut self.packet.head_mut(ASK.len() + width)[ASK.len()..], sequence);
+        self.packet.of(client, sequence)
     }
 
     /// The number of the question that `packet` answers rightly; `None` if it is wrong in any byte.
     #[inline]
     pub(crate) fn answered(&mut self, client: usize, packet: &[u8]) -> Option<u64> {
         let rest = packet.strip_prefix(ANSWER)?;
-        let (sequence, text) = digits::leading(rest)?;
-        let width = rest.len() - text.len();
-        let text = text.strip_prefix(ARGUMENT)?;
-        // An id of more digits than any question has would cut into the name.
-        (width <= 10 && text == self.text.of(client, sequence, width - 1)).then_some(sequence)
+        let (sequence, argument) = digits::leading(rest)?;
+        let width = rest.len() - argument.len();
+        let text = argument.strip_prefix(ARGUMENT)?;
+        if width > ID_DIGITS {
+            return None;
+        }
+        self.widen(width);
+        let asked = &self.packet.of(client, sequence)[head(width)..];
+        (text == asked).then_some(sequence)
     }
+
+    /// Makes room for an id of `width` digits.
+    #[inline]
+    fn widen(&mut self, width: usize) {
+        if self.width != width {
+            let id = &[b'0'; ID_DIGITS][..width];
+            self.packet.replace_head(head(self.width), &[ASK, id, EVENT].concat());
+            self.width = width;
+        }
+    }
+}
+
+/// Bytes before the text of a question whose id has `width` digits.
+#[inline]
+fn head(width: usize) -> usize {
+    ASK.len() + width + EVENT.len()
 }
 
 /// All clients' questions.
@@ -104,8 +129,7 @@ impl Traffic for Echo {
     fn outgoing(&mut self, client: usize, now: u64, out: &mut Vec<u8>) {
         while let Some(sequence) = self.clients[client].ask(now) {
             let mask = frame::random_mask(&mut self.random);
-            self.packets
-                .ask(client, sequence, |parts| frame::write(out, Opcode::Text, mask, parts));
+            frame::write(out, Opcode::Text, mask, &[self.packets.ask(client, sequence)]);
         }
     }
 
@@ -127,9 +151,7 @@ mod tests {
     use super::*;
 
     fn question(packets: &mut EchoText, client: usize, sequence: u64) -> String {
-        let mut packet = Vec::new();
-        packets.ask(client, sequence, |parts| packet = parts.concat());
-        String::from_utf8(packet).unwrap()
+        String::from_utf8(packets.ask(client, sequence).to_vec()).unwrap()
     }
 
     #[test]
@@ -137,7 +159,7 @@ mod tests {
         let mut packets = EchoText::new(50);
         assert_eq!(
             question(&mut packets, 3, 7),
-            r#"427["echo","The quick brown fox 00003.0000000007"]"#
+            r#"427["echo","own fox jumps over t00003.0000000007"]"#
         );
         for sequence in [0, 9, 10, 12_345, 9_999_999_999] {
             let packet = question(&mut packets, 3, sequence);

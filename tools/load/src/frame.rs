@@ -6,6 +6,9 @@
 /// A frame longer than this is taken for garbage, so that it cannot make us allocate.
 pub(crate) const FRAME_BYTES_MAX: usize = 64 << 20;
 
+/// Two bytes, eight of length, four of mask.
+const HEADER_MAX: usize = 14;
+
 /// The opcodes of RFC 6455, section 5.2, that a whole frame may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(missing_docs)]
@@ -77,19 +80,27 @@ pub(crate) fn parse(bytes: &[u8]) -> Parsed<'_> {
 #[inline]
 pub(crate) fn write(out: &mut Vec<u8>, opcode: Opcode, mask: [u8; 4], parts: &[&[u8]]) {
     let length: usize = parts.iter().map(|part| part.len()).sum();
-    let first = 0x80 | opcode as u8;
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => out.extend_from_slice(&[first, 0x80 | short]),
+    let mut header = [0; HEADER_MAX];
+    header[0] = 0x80 | opcode as u8;
+    let at = match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => {
+            header[1] = 0x80 | short;
+            2
+        }
         (_, Ok(medium)) => {
-            let [high, low] = medium.to_be_bytes();
-            out.extend_from_slice(&[first, 0x80 | 126, high, low]);
+            header[1] = 0x80 | 126;
+            header[2..4].copy_from_slice(&medium.to_be_bytes());
+            4
         }
         _ => {
-            out.extend_from_slice(&[first, 0x80 | 127]);
-            out.extend_from_slice(&(length as u64).to_be_bytes());
+            header[1] = 0x80 | 127;
+            header[2..10].copy_from_slice(&(length as u64).to_be_bytes());
+            10
         }
-    }
-    out.extend_from_slice(&mask);
+    };
+    header[at..at + 4].copy_from_slice(&mask);
+    out.reserve(HEADER_MAX + length);
+    out.extend_from_slice(&header[..at + 4]);
     let start = out.len();
     for part in parts {
         out.extend_from_slice(part);

@@ -4,6 +4,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 
 use clap::{Parser, ValueEnum};
 
+use crate::echo::ID_DIGITS;
 use crate::failure::Failure;
 use crate::payload::{NAME, SENDERS_MAX};
 
@@ -73,9 +74,6 @@ pub(crate) enum Scenario {
 
 /// The longest payload.
 const PAYLOAD_MAX: usize = 1 << 20;
-
-/// The longest id of an acknowledgement that leaves an echo its length.
-const ID_DIGITS: usize = 10;
 
 impl Options {
     /// The server's address.

@@ -306,12 +306,12 @@ impl Client {
         }
         if self.step == Step::Opened {
             self.step = Step::Connecting;
-            append(body, &[b"40"]);
+            append(body, b"40");
         }
         let mut asked = 0;
         while self.step == Step::Done && sending && asked < self.batch_max {
             let Some(sequence) = self.exchange.ask(now) else { break };
-            packets.ask(self.number, sequence, |parts| append(body, parts));
+            append(body, packets.ask(self.number, sequence));
             asked += 1;
         }
         if body.is_empty() {
@@ -414,13 +414,11 @@ fn responses(
 }
 
 /// Appends a packet to a body.
-fn append(body: &mut Vec<u8>, parts: &[&[u8]]) {
+fn append(body: &mut Vec<u8>, packet: &[u8]) {
     if !body.is_empty() {
         body.push(SEPARATOR);
     }
-    for part in parts {
-        body.extend_from_slice(part);
-    }
+    body.extend_from_slice(packet);
 }
 
 /// The session's id, as an open packet tells it.
@@ -487,8 +485,8 @@ mod tests {
     #[test]
     fn bodies_are_packets_with_separators_between() {
         let mut body = Vec::new();
-        append(&mut body, &[b"3"]);
-        append(&mut body, &[b"42", b"[]"]);
+        append(&mut body, b"3");
+        append(&mut body, b"42[]");
         assert_eq!(body, b"3\x1e42[]");
     }
 }

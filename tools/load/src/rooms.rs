@@ -63,7 +63,7 @@ impl Rooms {
     fn said(&mut self, room: usize, packet: &[u8]) -> Option<u64> {
         let text = packet.strip_prefix(SAID)?;
         let sequence = self.text.sequence(text)?;
-        (text == self.text.of(room, sequence, 0)).then_some(sequence)
+        (text == self.text.of(room, sequence)).then_some(sequence)
     }
 }
 
@@ -111,7 +111,7 @@ impl Traffic for Rooms {
         room.due = false;
         while let Some(sequence) = room.flights.depart(now, room.members) {
             let mask = frame::random_mask(&mut self.random);
-            let text = self.text.of(client, sequence, 0);
+            let text = self.text.of(client, sequence);
             frame::write(out, Opcode::Text, mask, &[SAY, room.name.as_bytes(), AND, text]);
         }
     }
@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn said(it: &mut Rooms, room: usize, sequence: u64) -> Vec<u8> {
-        [SAID, it.text.of(room, sequence, 0)].concat()
+        [SAID, it.text.of(room, sequence)].concat()
     }
 
     #[test]
