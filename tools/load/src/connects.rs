@@ -7,14 +7,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use mio::{Events, Poll, Token};
-
 use crate::failure::Failure;
 use crate::handshake::{self, Handshake};
 use crate::link::{Link, ReadEnd};
+use crate::loss::Loss;
+use crate::opening::Opening;
 use crate::options::Options;
+use crate::readiness::{Readiness, Ready};
 use crate::run::Load;
-use crate::swarm::{EVENTS_MAX, Loss, PATIENCE};
 use crate::tally::Tally;
 
 /// Clients that are being connected.
@@ -22,8 +22,7 @@ use crate::tally::Tally;
 pub(crate) struct Connects {
     server: SocketAddr,
     request: Vec<u8>,
-    poll: Poll,
-    events: Events,
+    readiness: Readiness,
     /// At its token; `None` between clients and after an error.
     comers: Vec<Option<Comer>>,
     coming: bool,
@@ -50,8 +49,7 @@ impl Connects {
         Ok(Self {
             server: options.server()?,
             request: handshake::request(options.host().unwrap_or_default()),
-            poll: Poll::new().map_err(Failure::local("wait for events"))?,
-            events: Events::with_capacity(EVENTS_MAX),
+            readiness: Readiness::new()?,
             comers: std::iter::repeat_with(|| None).take(options.connections).collect(),
             coming: false,
             tally: Tally::new(),
@@ -69,34 +67,24 @@ impl Connects {
     fn dial(&mut self, at: usize) -> io::Result<()> {
         let since = self.now();
         let mut link = Link::connect(self.server, at)?;
-        link.register(self.poll.registry(), Token(at))?;
+        self.readiness.register(&mut link, at)?;
         link.send(&self.request)?;
         self.comers[at] = Some(Comer { link, handshake: Handshake::Upgrading, since });
         Ok(())
     }
 
     fn turn(&mut self, deadline: Instant) -> Result<(), Failure> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        match self.poll.poll(&mut events, Some(wait)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(Failure::Local { what: "wait for events", error });
-            }
-            _ => {}
-        }
-        for event in &events {
-            let at = event.token().0;
-            let readable = event.is_readable() || event.is_error();
-            if let Err(loss) = self.handle(at, readable) {
-                self.comers[at] = None;
+        for at in 0..self.readiness.wait(deadline)? {
+            let Ready { token, readable, until_end } = self.readiness.ready(at);
+            if let Err(loss) = self.handle(token, readable, until_end) {
+                self.comers[token] = None;
                 self.tally.error(|| loss.to_string());
             }
         }
-        self.events = events;
         Ok(())
     }
 
-    fn handle(&mut self, at: usize, readable: bool) -> Result<(), Loss> {
+    fn handle(&mut self, at: usize, readable: bool, until_end: bool) -> Result<(), Loss> {
         let Some(Comer { link, handshake, since }) = &mut self.comers[at] else { return Ok(()) };
         if link.has_unsent() {
             link.flush()?;
@@ -106,7 +94,7 @@ impl Connects {
         }
         let Self { shared, scratch, random, .. } = self;
         scratch.clear();
-        let end = link.read(shared, false, |bytes| {
+        let end = link.read(shared, until_end, |bytes| {
             handshake.advance(bytes, None, 0, random, scratch).map_err(Loss::Protocol)
         })?;
         if *handshake == Handshake::Done {
@@ -128,20 +116,17 @@ impl Connects {
 impl Load for Connects {
     /// Lets one client in, to see that there is a server.
     fn open(&mut self) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
         if let Err(error) = self.dial(0) {
             return Err(Failure::Connect { server: self.server, opened: 0, error });
         }
-        while self.comers[0].is_some() && Instant::now() < deadline {
-            self.turn(deadline)?;
-        }
-        match self.tally.first_error.take() {
-            Some(what) => Err(Failure::Handshake { opened: 0, what }),
-            None if self.tally.messages == 0 => {
-                Err(Failure::Stalled { opened: 0, asked: 1, seconds: PATIENCE.as_secs() })
+        let mut opening = Opening::of(1);
+        while !opening.is_over(self.tally.messages as usize)? {
+            self.turn(opening.deadline())?;
+            if let Some(what) = self.tally.first_error.take() {
+                return Err(Failure::Handshake { opened: 0, what });
             }
-            None => Ok(()),
         }
+        Ok(())
     }
 
     fn start(&mut self) -> Result<(), Failure> {

@@ -8,7 +8,8 @@
 //! |---|---|
 //! | `options`, `report`, `failure` | command line, result, why there is none |
 //! | `run`, `tally`, `processes`, `machine` | the course of a run; its counts; CPU time and memory of processes; descriptors and cores |
-//! | `swarm`, `polling`, `connects` | the clients: WebSocket, HTTP long-polling, short-lived |
+//! | `swarm`, `polling` with `poller`, `connects` | the clients: WebSocket, HTTP long-polling, short-lived |
+//! | `opening`, `readiness`, `loss` | bringing them up, waiting for them, losing them |
 //! | `echo`, `binary`, `rooms`, `idle` | what WebSocket clients say, and what the answers must be |
 //! | `exchange`, `flights`, `arrivals`, `payload` | numbered messages: on their way, arrived, as text |
 //! | `link`, `handshake`, `frame`, `http`, `digits` | TCP, and the formats on it |
@@ -26,11 +27,15 @@ mod handshake;
 mod http;
 mod idle;
 mod link;
+mod loss;
 mod machine;
+mod opening;
 mod options;
 mod payload;
+mod poller;
 mod polling;
 mod processes;
+mod readiness;
 mod report;
 mod rooms;
 mod run;

@@ -4,25 +4,18 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
-use std::{fmt, io};
-
-use mio::{Events, Poll, Token};
+use std::time::Instant;
 
 use crate::failure::Failure;
 use crate::frame::{self, Opcode, Parsed};
 use crate::handshake::{self, Handshake};
 use crate::link::{Consumed, Link, ReadEnd};
+use crate::loss::Loss;
+use crate::opening::Opening;
 use crate::options::Options;
+use crate::readiness::{Readiness, Ready};
 use crate::run::Load;
 use crate::tally::{Tally, excerpt};
-
-/// Handshakes at a time: enough to keep a server busy, too few to overflow its queue of connections.
-pub(crate) const HANDSHAKES_MAX: usize = 128;
-/// So long may no handshake finish while some are under way.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(15);
-/// Events taken at once.
-pub(crate) const EVENTS_MAX: usize = 1024;
 
 /// What clients send, and the check of what they receive. Times are nanoseconds.
 pub(crate) trait Traffic {
@@ -56,8 +49,7 @@ pub(crate) trait Traffic {
 pub(crate) struct Swarm<T> {
     server: SocketAddr,
     request: Vec<u8>,
-    poll: Poll,
-    events: Events,
+    readiness: Readiness,
     /// At its token; `None` once the connection is lost.
     clients: Vec<Option<Client>>,
     clients_max: usize,
@@ -78,30 +70,6 @@ struct Client {
     handshake: Handshake,
 }
 
-/// Why a connection is lost.
-#[derive(Debug)]
-pub(crate) enum Loss {
-    /// The operating system says so.
-    Broken(io::Error),
-    /// The server did what it should not.
-    Protocol(String),
-}
-
-impl fmt::Display for Loss {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Broken(error) => write!(f, "the connection broke: {error}"),
-            Self::Protocol(what) => f.write_str(what),
-        }
-    }
-}
-
-impl From<io::Error> for Loss {
-    fn from(error: io::Error) -> Self {
-        Self::Broken(error)
-    }
-}
-
 impl<T: Traffic> Swarm<T> {
     /// As many clients as the options ask for, none yet connected.
     ///
@@ -111,8 +79,7 @@ impl<T: Traffic> Swarm<T> {
         Ok(Self {
             server: options.server()?,
             request: handshake::request(options.host().unwrap_or_default()),
-            poll: Poll::new().map_err(Failure::local("wait for events"))?,
-            events: Events::with_capacity(EVENTS_MAX),
+            readiness: Readiness::new()?,
             clients: Vec::with_capacity(options.connections),
             clients_max: options.connections,
             opened: 0,
@@ -133,41 +100,24 @@ impl<T: Traffic> Swarm<T> {
     fn dial(&mut self) -> Result<(), Failure> {
         let index = self.clients.len();
         let connected = Link::connect(self.server, index).and_then(|mut link| {
-            link.register(self.poll.registry(), Token(index))?;
+            self.readiness.register(&mut link, index)?;
             link.send(&self.request)?;
             Ok(link)
         });
-        let link = connected.map_err(|error| self.refused(error))?;
+        let failure = |error| Loss::Broken(error).into_failure(self.server, self.opened);
+        let link = connected.map_err(failure)?;
         self.clients.push(Some(Client { link, handshake: Handshake::Upgrading }));
         Ok(())
     }
 
-    fn refused(&self, error: io::Error) -> Failure {
-        Failure::Connect { server: self.server, opened: self.opened, error }
-    }
-
     /// Waits for events until `deadline` at most, and handles them.
     fn turn(&mut self, deadline: Instant) -> Result<(), Failure> {
-        let wait = deadline.saturating_duration_since(Instant::now());
-        let mut events = std::mem::replace(&mut self.events, Events::with_capacity(0));
-        match self.poll.poll(&mut events, Some(wait)) {
-            Err(error) if error.kind() != io::ErrorKind::Interrupted => {
-                return Err(Failure::Local { what: "wait for events", error });
-            }
-            _ => {}
-        }
-        for event in &events {
-            let client = event.token().0;
-            let handled = self.handle(
-                client,
-                event.is_readable() || event.is_error(),
-                event.is_read_closed() || event.is_error(),
-            );
-            if let Err(loss) = handled {
+        for at in 0..self.readiness.wait(deadline)? {
+            let Ready { token: client, readable, until_end } = self.readiness.ready(at);
+            if let Err(loss) = self.handle(client, readable, until_end) {
                 self.lost(client, loss)?;
             }
         }
-        self.events = events;
         while let Some(client) = self.traffic.due().pop_front() {
             self.scratch.clear();
             if let Err(loss) = self.send(client, self.now()) {
@@ -191,7 +141,7 @@ impl<T: Traffic> Swarm<T> {
         self.send(client, now)?;
         match end {
             ReadEnd::Drained => Ok(()),
-            ReadEnd::Closed => Err(Loss::Protocol("the server closed the connection".into())),
+            ReadEnd::Closed => Err(Loss::closed()),
         }
     }
 
@@ -249,16 +199,12 @@ impl<T: Traffic> Swarm<T> {
 
     /// A lost connection ends the opening, but during the run it is an error among others.
     fn lost(&mut self, client: usize, loss: Loss) -> Result<(), Failure> {
-        self.clients[client] = None;
-        let opened = self.opened;
-        match loss {
-            loss if self.is_open() => {
-                self.tally.error(|| format!("client {client}: {loss}"));
-                Ok(())
-            }
-            Loss::Broken(error) => Err(self.refused(error)),
-            Loss::Protocol(what) => Err(Failure::Handshake { opened, what }),
+        if !self.is_open() {
+            return Err(loss.into_failure(self.server, self.opened));
         }
+        self.clients[client] = None;
+        self.tally.error(|| format!("client {client}: {loss}"));
+        Ok(())
     }
 
     fn is_open(&self) -> bool {
@@ -268,23 +214,12 @@ impl<T: Traffic> Swarm<T> {
 
 impl<T: Traffic> Load for Swarm<T> {
     fn open(&mut self) -> Result<(), Failure> {
-        let mut progress = (self.opened, Instant::now());
-        while !self.is_open() {
-            while self.clients.len() < self.clients_max
-                && self.clients.len() - self.opened < HANDSHAKES_MAX
-            {
+        let mut opening = Opening::of(self.clients_max);
+        while !opening.is_over(self.opened)? {
+            while opening.may_dial(self.clients.len()) {
                 self.dial()?;
             }
-            self.turn(progress.1 + PATIENCE)?;
-            if self.opened > progress.0 {
-                progress = (self.opened, Instant::now());
-            } else if progress.1.elapsed() >= PATIENCE {
-                return Err(Failure::Stalled {
-                    opened: self.opened,
-                    asked: self.clients_max,
-                    seconds: PATIENCE.as_secs(),
-                });
-            }
+            self.turn(opening.deadline())?;
         }
         Ok(())
     }
