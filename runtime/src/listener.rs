@@ -4,8 +4,14 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
+
+/// How long to wait for an address that is taken.
+const CLAIM_PATIENCE: Duration = Duration::from_secs(1);
+const CLAIM_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// Binds `count` listeners to one address. Port 0 becomes the same free port for all of them.
 ///
@@ -34,10 +40,23 @@ pub(crate) fn bind(
 }
 
 /// Makes sure that nobody else has the address, by binding it alone for a moment.
+///
+/// A process that has just been killed may still have it: the kernel takes its rings apart in the
+/// background, and their pending accepts hold the listeners. So one that is taken is asked for again.
 fn claim(address: SocketAddr) -> io::Result<SocketAddr> {
-    let probe = open(address)?;
-    probe.bind(&address.into())?;
-    Ok(probe.local_addr()?.as_socket().unwrap_or(address))
+    let start = Instant::now();
+    loop {
+        let probe = open(address)?;
+        match probe.bind(&address.into()) {
+            Ok(()) => return Ok(probe.local_addr()?.as_socket().unwrap_or(address)),
+            Err(error)
+                if error.kind() == io::ErrorKind::AddrInUse && start.elapsed() < CLAIM_PATIENCE =>
+            {
+                thread::sleep(CLAIM_AGAIN_AFTER);
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 fn open(address: SocketAddr) -> io::Result<Socket> {
@@ -62,6 +81,18 @@ mod tests {
         assert_eq!(listeners.len(), 3);
         assert_ne!(address.port(), 0);
         TcpStream::connect(address).unwrap();
+    }
+
+    #[test]
+    fn an_address_that_is_given_up_in_time_is_taken() {
+        let last = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = last.local_addr().unwrap();
+        let dying = thread::spawn(move || {
+            thread::sleep(Duration::from_millis(100));
+            drop(last);
+        });
+        assert_eq!(bind(address, 2, 16).unwrap().0, address);
+        dying.join().unwrap();
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl State {
         if written.is_ok() {
             match attachments.is_empty() {
                 true => self.send_text(session, &scratch),
-                false => self.send_encoded(session, &Encoded::new(&scratch, attachments)),
+                false => self.send_binary(session, &scratch, &attachments),
             }
         }
         self.scratch = scratch;

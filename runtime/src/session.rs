@@ -180,6 +180,24 @@ impl State {
         }
     }
 
+    /// Sends a text message and the attachments that follow it, none of them encoded for sharing.
+    pub(crate) fn send_binary(&mut self, key: SessionKey, text: &[u8], attachments: &[Bytes]) {
+        let Some(route) = self.sessions.get(key).map(|entry| entry.engine.route()) else { return };
+        // All of it or nothing: a client must not wait for attachments that never come.
+        let weight = text.len() + attachments.iter().map(Bytes::len).sum::<usize>();
+        if !self.has_room(key, weight) {
+            return;
+        }
+        self.send_text(key, text);
+        for bytes in attachments {
+            let message = Message::Binary(bytes.clone());
+            match route {
+                Route::WebSocket { to, form } => self.write_message(to, &message, form),
+                Route::Polling | Route::Closed => self.send_message(key, message),
+            }
+        }
+    }
+
     fn write_message(&mut self, to: ConnectionKey, message: &Message, form: BinaryForm) {
         let Some(connection) = self.connections.get_mut(to) else { return };
         match message {

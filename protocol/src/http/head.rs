@@ -189,8 +189,7 @@ impl<'b> Head<'b> {
 
     /// All header fields in order. One whose value is not UTF-8 is left out.
     pub fn headers(&self) -> impl Iterator<Item = (&'b str, &'b str)> + use<'b> {
-        self.fields.split(|byte| *byte == b'\n').filter_map(|line| {
-            let line = line.strip_suffix(b"\r")?;
+        self.lines().filter_map(|line| {
             let colon = memchr::memchr(b':', line)?;
             let name = std::str::from_utf8(&line[..colon]).ok()?;
             let value = std::str::from_utf8(&line[colon + 1..]).ok()?;
@@ -198,9 +197,25 @@ impl<'b> Head<'b> {
         })
     }
 
+    /// The header lines without their ends.
+    fn lines(&self) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+        let mut rest = self.fields;
+        std::iter::from_fn(move || {
+            let end = memchr::memchr(b'\n', rest)?;
+            let line = rest[..end].strip_suffix(b"\r")?;
+            rest = &rest[end + 1..];
+            (!line.is_empty()).then_some(line)
+        })
+    }
+
     /// The first header field of that name, in any case.
     pub fn header(&self, name: &str) -> Option<&'b str> {
-        self.headers().find(|(other, _)| other.eq_ignore_ascii_case(name)).map(|(_, value)| value)
+        let value = self.lines().find_map(|line| {
+            let (other, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            other.eq_ignore_ascii_case(name.as_bytes()).then_some(value)
+        })?;
+        Some(std::str::from_utf8(value).ok()?.trim_matches([' ', '\t']))
     }
 
     /// How long the body is.
