@@ -3,6 +3,8 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 
+use rustix::io::fcntl_dupfd_cloexec;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections the kernel keeps until they are accepted; it clamps to `net.core.somaxconn`.
@@ -21,24 +23,12 @@ pub(crate) fn listen(port: u16) -> io::Result<Socket> {
 }
 
 /// Raises the limit of descriptors as far as it goes, and lets the kernel make its table that large
-/// at once: growing it under load stalls a threaded process for 10 to 30 ms each time.
-#[allow(unsafe_code)]
+/// at once: growing it under load stalls a threaded process for 10 to 30 ms each time. Where that
+/// fails, there is less room, which accepting tells.
 pub(crate) fn make_room_for_descriptors() {
-    const HIGHEST: libc::rlim_t = 65_535;
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is valid for both calls, the other arguments are plain numbers, and the
-    // descriptor that is closed is the one just made, which nothing else owns. Where a call fails,
-    // there is less room, which accepting tells.
-    unsafe {
-        if libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) != 0 {
-            return;
-        }
-        limit.rlim_cur = limit.rlim_max;
-        libc::setrlimit(libc::RLIMIT_NOFILE, &limit);
-        let high = limit.rlim_max.min(HIGHEST) as i32 - 1;
-        let copy = libc::fcntl(2, libc::F_DUPFD_CLOEXEC, high);
-        if copy >= 0 {
-            libc::close(copy);
-        }
-    }
+    const HIGHEST: u64 = 65_535;
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let high = limit.maximum.unwrap_or(HIGHEST).clamp(1, HIGHEST) as i32 - 1;
+    drop(fcntl_dupfd_cloexec(io::stderr(), high));
 }
