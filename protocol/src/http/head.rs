@@ -87,12 +87,15 @@ impl HeadParser {
         let mut at = self.searched.max(start);
         while let Some(found) = memchr::memchr(b'\n', buf.get(at..).unwrap_or_default()) {
             let line_end = at + found;
-            if line_end == start || buf[line_end - 1] != b'\r' {
-                return Err(HttpError::BadHead);
-            }
+            // Before all else: what came in pieces was refused for its length before its end was seen.
+            self.check_length(line_end - start, limits)?;
             at = line_end + 1;
             if at - start > limits.head_bytes_max {
                 return Err(HttpError::HeadTooLarge);
+            }
+            // An empty line at the start is one more than is forgiven; `httparse` would skip it.
+            if line_end - start <= 1 || buf[line_end - 1] != b'\r' {
+                return Err(HttpError::BadHead);
             }
             if buf[start..line_end].ends_with(b"\r\n\r") {
                 return Ok(Some(at));
@@ -100,13 +103,20 @@ impl HeadParser {
             self.has_line = true;
         }
         self.searched = buf.len();
-        let len = buf.len().saturating_sub(start);
+        self.check_length(buf.len().saturating_sub(start), limits)?;
+        Ok(None)
+    }
+
+    /// Refuses `len` bytes of a head, or of its first line if that has not ended before them. It is the
+    /// limit that is met first that counts, so that neither more bytes nor an end change the verdict.
+    fn check_length(&self, len: usize, limits: &HttpLimits) -> Result<(), HttpError> {
+        let line_max = limits.target_bytes_max.saturating_add(LINE_EXTRA_BYTES_MAX);
         match () {
-            () if !self.has_line && len > limits.target_bytes_max + LINE_EXTRA_BYTES_MAX => {
+            () if !self.has_line && line_max < limits.head_bytes_max && len > line_max => {
                 Err(HttpError::TargetTooLong)
             }
             () if len > limits.head_bytes_max => Err(HttpError::HeadTooLarge),
-            () => Ok(None),
+            () => Ok(()),
         }
     }
 }
