@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use super::error::HttpError;
 use super::framing::{BodyLength, Framing};
+use super::host::is_host;
 use super::query::Query;
 use crate::limits::HttpLimits;
 
@@ -165,8 +166,8 @@ impl<'b> Head<'b> {
         if request.headers.len() > limits.headers_max {
             return Err(HttpError::HeadTooLarge);
         }
-        let framing = Framing::read(minor, request.headers)?;
         let method = Method::from(method);
+        let framing = Framing::read(method, minor, request.headers)?;
         let target = origin_form(method, target)?;
         let line_end = memchr::memchr(b'\n', raw).ok_or(HttpError::BadHead)?;
         Ok(Self { raw, fields: &raw[line_end + 1..], method, target, minor, framing })
@@ -218,7 +219,8 @@ impl<'b> Head<'b> {
         })
     }
 
-    /// The first header field of that name, in any case.
+    /// The first header field of that name, in any case. If its value is not UTF-8 there is none, whatever
+    /// others of the name follow.
     pub fn header(&self, name: &str) -> Option<&'b str> {
         let value = self.lines().find_map(|line| {
             let (other, rest) = line.split_at_checked(name.len())?;
@@ -287,7 +289,8 @@ impl<'b> Method<'b> {
 
 /// The path and query of a target in any of the forms a server is sent (RFC 9112 section 3.2).
 fn origin_form<'b>(method: Method<'b>, target: &'b str) -> Result<&'b str, HttpError> {
-    if target.contains('#') {
+    // CONNECT names an authority and asks for a tunnel; there is none here.
+    if target.contains('#') || method == Method::Other("CONNECT") {
         return Err(HttpError::BadTarget);
     }
     if target.starts_with('/') || target == "*" && method == Method::Options {
@@ -300,8 +303,8 @@ fn origin_form<'b>(method: Method<'b>, target: &'b str) -> Result<&'b str, HttpE
         })
         .ok_or(HttpError::BadTarget)?;
     match rest.find('/') {
-        Some(0) | None => Err(HttpError::BadTarget),
-        Some(slash) => Ok(&rest[slash..]),
+        Some(slash) if slash > 0 && is_host(&rest.as_bytes()[..slash]) => Ok(&rest[slash..]),
+        _ => Err(HttpError::BadTarget),
     }
 }
 
