@@ -121,6 +121,80 @@ fn a_length_that_is_not_one_plain_number_is_refused() {
     assert_all_refused(&requests);
 }
 
+/// Whoever maps names as CGI does sees a length where others see none.
+#[test]
+fn names_that_resemble_a_length_or_coding_are_refused() {
+    let mut requests = Vec::new();
+    for name in
+        ["Content_Length", "Content--Length", "ContentLength", "content.length", "_Content-Length"]
+    {
+        requests.push(format!("{POST}{name}: 5\r\n\r\nhello"));
+        requests.push(format!("{POST}Content-Length: 5\r\n{name}: 0\r\n\r\nhello"));
+        requests.push(format!("GET / HTTP/1.1\r\nHost: localhost\r\n{name}: 40\r\n\r\n"));
+    }
+    for name in ["Transfer_Encoding", "Transfer--Encoding", "TransferEncoding", "transfer.encoding"]
+    {
+        requests.push(format!("{POST}{name}: chunked\r\n\r\n0\r\n\r\n"));
+        requests.push(format!("{POST}Content-Length: 5\r\n{name}: chunked\r\n\r\n0\r\n\r\n"));
+    }
+    assert_all_refused(&requests);
+}
+
+/// The body of a GET means nothing; a neighbour that does not see it takes it for a request. The server
+/// answers, and never a second time.
+#[test]
+fn a_get_with_a_body_is_the_last_request_of_its_connection() {
+    let server = Server::start(2);
+    let hidden = follower();
+    let length = format!("Content-Length: {}\r\n", hidden.len());
+    let chunks = format!("{:x}\r\n{hidden}\r\n0\r\n\r\n", hidden.len());
+    let mut session = Poller::open(server.address());
+    session.emit("[\"message\",\"to be polled\"]");
+    let poll = session.poll();
+    let poll = poll.split(' ').nth(1).unwrap();
+    for (target, status) in [
+        (HANDSHAKE, 200),
+        ("/nothing-here", 404),
+        ("/socket.io/?EIO=4&transport=nothing", 400),
+        (poll, 200),
+    ] {
+        let requests = [
+            get(target, &length) + &hidden,
+            get(target, "Transfer-Encoding: chunked\r\n") + &chunks,
+            get(target, &(length.clone() + "Connection: keep-alive\r\n")) + &hidden,
+        ];
+        // One poll has one answer.
+        for request in requests.iter().take(if target == poll { 1 } else { 3 }) {
+            let mut wire = Wire::open(server.address());
+            let response = wire.ask(request.clone() + &hidden);
+            assert_eq!(response.status, status, "{request:?}: {response:?}");
+            assert_eq!(response.header("connection"), Some("close"), "{request:?}: {response:?}");
+            assert_eq!(wire.response(), None, "{request:?}: the body was taken for a request");
+        }
+    }
+    server.stop();
+}
+
+/// Its bytes would be taken for frames by one and for a request by another.
+#[test]
+fn an_upgrade_with_a_body_is_no_upgrade() {
+    let server = Server::start(2);
+    let target = "/socket.io/?EIO=4&transport=websocket";
+    let hidden = follower();
+    for framing in
+        [format!("Content-Length: {}\r\n", hidden.len()), "Transfer-Encoding: chunked\r\n".into()]
+    {
+        let mut wire = Wire::open(server.address());
+        let response = wire.ask(get(target, &format!("{UPGRADE}{framing}")) + &hidden);
+        assert_eq!(response.status, 400, "{response:?}");
+        assert_eq!(response.header("connection"), Some("close"), "{response:?}");
+        assert_eq!(wire.response(), None, "something was answered behind it");
+    }
+    let mut wire = Wire::open(server.address());
+    assert_eq!(wire.ask(get(target, UPGRADE)).status, 101);
+    server.stop();
+}
+
 #[test]
 fn lines_that_end_or_begin_oddly_are_refused() {
     let host = "Host: localhost\r\n";
@@ -151,6 +225,11 @@ fn lines_that_end_or_begin_oddly_are_refused() {
         format!("GET / HTTP/1.1\r\n{host}Host: other\r\n\r\n"),
         "GET / HTTP/1.1\r\nHost: a b\r\n\r\n".to_owned(),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(),
+        format!("\r\n\r\n\r\nGET /?Cookie: HTTP/1.1\r\n{host}\r\n"),
+        format!("CONNECT / HTTP/1.1\r\n{host}\r\n"),
+        format!("GET http://user@localhost/ HTTP/1.1\r\n{host}\r\n"),
+        "GET / HTTP/1.1\r\nHost: user@localhost\r\n\r\n".to_owned(),
+        format!("{} / HTTP/1.1\r\n{host}\r\n", "M".repeat(10_000)),
     ]
     .into_iter()
     .map(String::into_bytes)
@@ -182,6 +261,10 @@ fn chunks_that_do_not_follow_the_grammar_are_refused() {
         format!("{}5\r\nhello\r\n0\r\n\r\n", "0".repeat(2_000)),
         format!("0\r\n{}\r\n", "X: y\r\n".repeat(2_000)),
         "0\r\nContent-Length: 5\nX: y\r\n\r\n".to_owned(),
+        "0\r\nGET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(),
+        "5;\r\nhello\r\n0\r\n\r\n".to_owned(),
+        "5;a=\"\r\nhello\r\n0\r\n\r\n".to_owned(),
+        format!("{}0\r\n\r\n", format!("1;{}\r\nx\r\n", "y".repeat(200)).repeat(100)),
     ];
     assert_all_refused(
         &bodies.map(|body| format!("{POST}Transfer-Encoding: chunked\r\n\r\n{body}")),

@@ -3,8 +3,14 @@
 //! Nothing is kept beyond what has arrived, and never more than the limit.
 
 use super::error::HttpError;
+use super::field::{is_token_byte, is_value_byte};
 use super::framing::BodyLength;
 use crate::limits::HttpLimits;
+
+/// The extensions of all chunks together, in bytes behind their first semicolons. Nobody reads them;
+/// without a bound they are bytes without end for a body of a few (CVE-2024-22019 of Node, whose bound
+/// is the same).
+const EXTENSIONS_BYTES_MAX: usize = 16 * 1024;
 
 /// The state of one body.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,6 +18,7 @@ pub struct BodyDecoder {
     state: State,
     bytes_max: usize,
     line_bytes_max: usize,
+    extensions_bytes_left: usize,
     trailer_bytes_max: usize,
 }
 
@@ -28,6 +35,7 @@ enum State {
     Extension {
         value: u64,
         line: usize,
+        part: Part,
     },
     SizeLineFeed {
         value: u64,
@@ -37,10 +45,23 @@ enum State {
     DataLineFeed,
     /// At the start of a trailer line: bytes of all trailers so far.
     TrailerStart(usize),
-    Trailer(usize),
+    TrailerName(usize),
+    TrailerValue(usize),
     TrailerLineFeed(usize),
     LastLineFeed,
     Done,
+}
+
+/// Where in a chunk extension.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Part {
+    /// Behind the semicolon.
+    Start,
+    /// In a name, or in a value without quotes.
+    Plain,
+    Quoted,
+    /// Behind a backslash within quotes.
+    Escaped,
 }
 
 impl BodyDecoder {
@@ -61,6 +82,7 @@ impl BodyDecoder {
             state,
             bytes_max: limits.body_bytes_max,
             line_bytes_max: limits.chunk_line_bytes_max,
+            extensions_bytes_left: EXTENSIONS_BYTES_MAX,
             trailer_bytes_max: limits.trailer_bytes_max,
         })
     }
@@ -101,13 +123,10 @@ impl BodyDecoder {
                 }
             }
             State::Size { value, digits, line } => self.size(byte, value, digits, line)?,
-            State::Extension { value, line } => match byte {
-                b'\r' => State::SizeLineFeed { value },
-                b'\t' | b' '..=b'~' | 0x80.. if line < self.line_bytes_max => {
-                    State::Extension { value, line: line + 1 }
-                }
-                _ => return Err(HttpError::BadChunk),
-            },
+            State::Extension { value, part: Part::Plain, .. } if byte == b'\r' => {
+                State::SizeLineFeed { value }
+            }
+            State::Extension { value, line, part } => self.extension(byte, value, line, part)?,
             State::SizeLineFeed { value } => match (byte, value) {
                 (b'\n', 0) => State::TrailerStart(0),
                 (b'\n', _) if out.len() as u64 + value > self.bytes_max as u64 => {
@@ -128,16 +147,15 @@ impl BodyDecoder {
                 expect(byte, b'\n', State::Size { value: 0, digits: 0, line: 0 })?
             }
             State::TrailerStart(_) if byte == b'\r' => State::LastLineFeed,
-            // A trailer that begins with white space would be the folding of one before.
-            State::TrailerStart(_) if byte == b' ' || byte == b'\t' => {
-                return Err(HttpError::BadChunk);
+            State::TrailerStart(len) | State::TrailerName(len) if is_token_byte(byte) => {
+                State::TrailerName(self.trailer(len)?)
             }
-            State::TrailerStart(len) | State::Trailer(len) => match byte {
-                b'\r' => State::TrailerLineFeed(len + 1),
-                b'\n' | 0 => return Err(HttpError::BadChunk),
-                _ if len >= self.trailer_bytes_max => return Err(HttpError::HeadTooLarge),
-                _ => State::Trailer(len + 1),
-            },
+            State::TrailerName(len) => expect(byte, b':', State::TrailerValue(self.trailer(len)?))?,
+            State::TrailerValue(len) if byte == b'\r' => State::TrailerLineFeed(len + 1),
+            State::TrailerValue(len) if is_value_byte(byte) => {
+                State::TrailerValue(self.trailer(len)?)
+            }
+            State::TrailerStart(_) | State::TrailerValue(_) => return Err(HttpError::BadChunk),
             State::TrailerLineFeed(len) => expect(byte, b'\n', State::TrailerStart(len + 1))?,
             State::LastLineFeed => expect(byte, b'\n', State::Done)?,
             State::Done => State::Done,
@@ -156,9 +174,41 @@ impl BodyDecoder {
                 }
             }
             (None, b'\r') if digits > 0 => Ok(State::SizeLineFeed { value }),
-            (None, b';') if digits > 0 => Ok(State::Extension { value, line: line + 1 }),
+            (None, b';') if digits > 0 => {
+                Ok(State::Extension { value, line: line + 1, part: Part::Start })
+            }
             _ => Err(HttpError::BadChunk),
         }
+    }
+
+    /// Extensions are held to their grammar because it says where they end: a reader who minds quotes
+    /// must not find another end than one who does not.
+    fn extension(
+        &mut self,
+        byte: u8,
+        value: u64,
+        line: usize,
+        part: Part,
+    ) -> Result<State, HttpError> {
+        let part = match (part, byte) {
+            (Part::Start, b' ' | b'\t') | (Part::Plain, b';') => Part::Start,
+            (Part::Plain, b' ' | b'\t' | b'=') | (Part::Quoted, b'"') => Part::Plain,
+            (Part::Plain, b'"') => Part::Quoted,
+            (Part::Start | Part::Plain, byte) if is_token_byte(byte) => Part::Plain,
+            (Part::Quoted, b'\\') => Part::Escaped,
+            (Part::Quoted | Part::Escaped, byte) if is_value_byte(byte) => Part::Quoted,
+            _ => return Err(HttpError::BadChunk),
+        };
+        if line >= self.line_bytes_max || self.extensions_bytes_left == 0 {
+            return Err(HttpError::BadChunk);
+        }
+        self.extensions_bytes_left -= 1;
+        Ok(State::Extension { value, line: line + 1, part })
+    }
+
+    /// The bytes of all trailers with one more.
+    fn trailer(&self, len: usize) -> Result<usize, HttpError> {
+        if len < self.trailer_bytes_max { Ok(len + 1) } else { Err(HttpError::HeadTooLarge) }
     }
 }
 

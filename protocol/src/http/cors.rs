@@ -90,6 +90,8 @@ impl Cors {
     }
 
     fn write_origin(&self, origin: Option<&str>, out: &mut Vec<u8>) {
+        // An origin is written in visible ASCII (RFC 6454 section 6.2); anything else is nobody's.
+        let origin = origin.filter(|origin| origin.bytes().all(|byte| byte.is_ascii_graphic()));
         let named = match &self.origins {
             Origins::Any => {
                 line(out, "Access-Control-Allow-Origin", "*");
@@ -165,8 +167,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reflected_value_cannot_end_its_line() {
+    fn what_is_no_origin_is_not_reflected() {
         let all = Cors { origins: Origins::Reflect, ..Cors::default() };
-        assert_eq!(headers(&all, Some("http://a\r\nSet-Cookie: b")), "Vary: Origin\r\n");
+        for origin in ["http://a\r\nSet-Cookie: b", "http://a b", "http://\u{e4}"] {
+            assert_eq!(headers(&all, Some(origin)), "Vary: Origin\r\n");
+        }
     }
 }

@@ -3,20 +3,29 @@
 /// Whether a name and a value may be sent as a header field: a token, and no control characters, so that
 /// no value can end its line.
 pub fn is_field(name: &str, value: &str) -> bool {
-    is_token(name.as_bytes())
-        && value.bytes().all(|byte| byte == b'\t' || byte >= b' ' && byte != 0x7f)
+    is_token(name.as_bytes()) && value.bytes().all(is_value_byte)
 }
 
 /// RFC 9110 section 5.6.2.
 pub(super) fn is_token(bytes: &[u8]) -> bool {
-    let is_token_byte =
-        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(byte);
-    !bytes.is_empty() && bytes.iter().all(is_token_byte)
+    !bytes.is_empty() && bytes.iter().copied().all(is_token_byte)
+}
+
+/// A byte of a token.
+pub(super) fn is_token_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+/// A byte of a field's value: anything but control characters, and what is not ASCII (RFC 9110
+/// section 5.5).
+pub(super) fn is_value_byte(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
 /// Whether a comma-separated list has the token, in any case.
-pub(super) fn has_token(list: &str, token: &str) -> bool {
-    list.split(',').any(|item| item.trim_matches([' ', '\t']).eq_ignore_ascii_case(token))
+pub(super) fn has_token(list: &[u8], token: &str) -> bool {
+    list.split(|byte| *byte == b',')
+        .any(|item| item.trim_ascii().eq_ignore_ascii_case(token.as_bytes()))
 }
 
 #[cfg(test)]
@@ -34,7 +43,8 @@ mod tests {
 
     #[test]
     fn lists_are_searched_by_whole_tokens() {
-        assert!(has_token("keep-alive, Upgrade", "upgrade"));
-        assert!(!has_token("keep-alive, Upgraded", "upgrade"));
+        assert!(has_token(b"keep-alive, Upgrade", "upgrade"));
+        assert!(has_token(b"\xff,\tclose ,", "close"));
+        assert!(!has_token(b"keep-alive, Upgraded", "upgrade"));
     }
 }

@@ -3,6 +3,8 @@
 
 use super::error::HttpError;
 use super::field::has_token;
+use super::head::Method;
+use super::host::is_host;
 
 /// How long a request's body is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +28,11 @@ pub(super) struct Framing {
 
 impl Framing {
     /// Reads the headers of a request of HTTP/1.`minor`.
-    pub(super) fn read(minor: u8, headers: &[httparse::Header<'_>]) -> Result<Self, HttpError> {
+    pub(super) fn read(
+        method: Method<'_>,
+        minor: u8,
+        headers: &[httparse::Header<'_>],
+    ) -> Result<Self, HttpError> {
         let mut length = None;
         let mut chunked = false;
         let mut host = None;
@@ -44,12 +50,11 @@ impl Framing {
                     true => expects_continue = minor >= 1,
                     false => return Err(HttpError::UnknownExpectation),
                 },
-                7 if is("upgrade") => websocket |= has_token(text(header.value), "websocket"),
+                7 if is("upgrade") => websocket |= has_token(header.value, "websocket"),
                 10 if is("connection") => {
-                    let value = text(header.value);
-                    close |= has_token(value, "close");
-                    keep_alive |= has_token(value, "keep-alive");
-                    upgrade |= has_token(value, "upgrade");
+                    close |= has_token(header.value, "close");
+                    keep_alive |= has_token(header.value, "keep-alive");
+                    upgrade |= has_token(header.value, "upgrade");
                 }
                 14 if is("content-length") => {
                     let value = parse_length(header.value).ok_or(HttpError::BadLength)?;
@@ -66,6 +71,7 @@ impl Framing {
                     }
                     chunked = true;
                 }
+                13.. if is_disguised_length(header.name) => return Err(HttpError::BadLength),
                 _ => {}
             }
         }
@@ -78,18 +84,20 @@ impl Framing {
             (Some(0), false) | (None, false) => BodyLength::None,
             (Some(length), false) => BodyLength::Length(length),
         };
+        let has_body = body != BodyLength::None;
+        // Such a body means nothing (RFC 9110 section 9.3), but clients do send it and Node reads it, so
+        // it is no reason to refuse. Whoever is between may have passed it over and taken it for a
+        // request: therefore the connection serves no other.
+        let is_odd =
+            has_body && matches!(method, Method::Get | Method::Head | Method::Other("TRACE"));
         Ok(Self {
             body,
-            keep_alive: !close && (minor >= 1 || keep_alive),
-            expects_continue: expects_continue && body != BodyLength::None,
-            is_websocket_upgrade: websocket && upgrade && minor >= 1,
+            keep_alive: !close && !is_odd && (minor >= 1 || keep_alive),
+            expects_continue: expects_continue && has_body,
+            // Else the body's bytes would be taken for frames.
+            is_websocket_upgrade: websocket && upgrade && minor >= 1 && !has_body,
         })
     }
-}
-
-/// A header's value where only ASCII matters.
-fn text(value: &[u8]) -> &str {
-    std::str::from_utf8(value).unwrap_or("")
 }
 
 /// Digits and nothing else, at most as many as a u64 surely holds.
@@ -98,7 +106,12 @@ fn parse_length(value: &[u8]) -> Option<u64> {
     is_number.then(|| value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
-/// Characters that a host and port may have. An empty value is allowed (RFC 9112 section 3.2).
-fn is_host(value: &[u8]) -> bool {
-    value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+;=:%[]".contains(byte))
+/// Whether the name differs from one of those that tell the body's length in punctuation only, as in
+/// `Content_Length` or `Transfer--Encoding`: who maps names as CGI does takes it for that one.
+fn is_disguised_length(name: &str) -> bool {
+    let is_like = |letters: &str| {
+        let plain = name.bytes().filter(u8::is_ascii_alphanumeric);
+        plain.map(|byte| byte.to_ascii_lowercase()).eq(letters.bytes())
+    };
+    is_like("contentlength") || is_like("transferencoding")
 }

@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use super::error::HttpError;
 use super::framing::{BodyLength, Framing};
+use super::host::is_host;
 use super::query::Query;
 use crate::limits::HttpLimits;
 
@@ -87,12 +88,15 @@ impl HeadParser {
         let mut at = self.searched.max(start);
         while let Some(found) = memchr::memchr(b'\n', buf.get(at..).unwrap_or_default()) {
             let line_end = at + found;
-            if line_end == start || buf[line_end - 1] != b'\r' {
-                return Err(HttpError::BadHead);
-            }
+            // Before all else: what came in pieces was refused for its length before its end was seen.
+            self.check_length(line_end - start, limits)?;
             at = line_end + 1;
             if at - start > limits.head_bytes_max {
                 return Err(HttpError::HeadTooLarge);
+            }
+            // An empty line at the start is one more than is forgiven; `httparse` would skip it.
+            if line_end - start <= 1 || buf[line_end - 1] != b'\r' {
+                return Err(HttpError::BadHead);
             }
             if buf[start..line_end].ends_with(b"\r\n\r") {
                 return Ok(Some(at));
@@ -100,13 +104,20 @@ impl HeadParser {
             self.has_line = true;
         }
         self.searched = buf.len();
-        let len = buf.len().saturating_sub(start);
+        self.check_length(buf.len().saturating_sub(start), limits)?;
+        Ok(None)
+    }
+
+    /// Refuses `len` bytes of a head, or of its first line if that has not ended before them. It is the
+    /// limit that is met first that counts, so that neither more bytes nor an end change the verdict.
+    fn check_length(&self, len: usize, limits: &HttpLimits) -> Result<(), HttpError> {
+        let line_max = limits.target_bytes_max.saturating_add(LINE_EXTRA_BYTES_MAX);
         match () {
-            () if !self.has_line && len > limits.target_bytes_max + LINE_EXTRA_BYTES_MAX => {
+            () if !self.has_line && line_max < limits.head_bytes_max && len > line_max => {
                 Err(HttpError::TargetTooLong)
             }
             () if len > limits.head_bytes_max => Err(HttpError::HeadTooLarge),
-            () => Ok(None),
+            () => Ok(()),
         }
     }
 }
@@ -155,8 +166,8 @@ impl<'b> Head<'b> {
         if request.headers.len() > limits.headers_max {
             return Err(HttpError::HeadTooLarge);
         }
-        let framing = Framing::read(minor, request.headers)?;
         let method = Method::from(method);
+        let framing = Framing::read(method, minor, request.headers)?;
         let target = origin_form(method, target)?;
         let line_end = memchr::memchr(b'\n', raw).ok_or(HttpError::BadHead)?;
         Ok(Self { raw, fields: &raw[line_end + 1..], method, target, minor, framing })
@@ -208,7 +219,8 @@ impl<'b> Head<'b> {
         })
     }
 
-    /// The first header field of that name, in any case.
+    /// The first header field of that name, in any case. If its value is not UTF-8 there is none, whatever
+    /// others of the name follow.
     pub fn header(&self, name: &str) -> Option<&'b str> {
         let value = self.lines().find_map(|line| {
             let (other, rest) = line.split_at_checked(name.len())?;
@@ -277,7 +289,8 @@ impl<'b> Method<'b> {
 
 /// The path and query of a target in any of the forms a server is sent (RFC 9112 section 3.2).
 fn origin_form<'b>(method: Method<'b>, target: &'b str) -> Result<&'b str, HttpError> {
-    if target.contains('#') {
+    // CONNECT names an authority and asks for a tunnel; there is none here.
+    if target.contains('#') || method == Method::Other("CONNECT") {
         return Err(HttpError::BadTarget);
     }
     if target.starts_with('/') || target == "*" && method == Method::Options {
@@ -290,8 +303,8 @@ fn origin_form<'b>(method: Method<'b>, target: &'b str) -> Result<&'b str, HttpE
         })
         .ok_or(HttpError::BadTarget)?;
     match rest.find('/') {
-        Some(0) | None => Err(HttpError::BadTarget),
-        Some(slash) => Ok(&rest[slash..]),
+        Some(slash) if slash > 0 && is_host(&rest.as_bytes()[..slash]) => Ok(&rest[slash..]),
+        _ => Err(HttpError::BadTarget),
     }
 }
 

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `head` | a request's line and headers, in any pieces |
 //! | `framing` | what the headers say about the body and the connection |
+//! | `host` | what may be a host |
 //! | `body` | bodies by length and in chunks |
 //! | `query` | the query string |
 //! | `error` | what is refused, and the status for it |
@@ -22,6 +23,7 @@ mod error;
 mod field;
 mod framing;
 mod head;
+mod host;
 mod negotiation;
 mod query;
 
