@@ -111,6 +111,7 @@ where
         let running = node.start(id as u8)?;
         node.shards.push(Some(running));
     }
+    preflight::give_back_memory();
     tracing::info!(%address, shards = count, descriptors, "serving");
     on_ready(Ready { address, metrics: node.metrics.clone() });
     node.supervise(&signals);

@@ -4,7 +4,7 @@
 //! buffer is owned by exactly one side at a time: the kernel while its entry is in the ring, the
 //! shard while it holds the [`Received`]. That is the invariant all `unsafe` here rests on.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::alloc::{Layout, alloc, alloc_zeroed, dealloc, handle_alloc_error};
 use std::io;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
@@ -39,7 +39,8 @@ impl BufferRing {
 
     pub(super) fn register(uring: &IoUring, count: u16, buffer_bytes: u32) -> io::Result<Self> {
         assert!(count.is_power_of_two() && count <= 32_768, "io_uring_setup(2)");
-        let entries = allocate::<BufRingEntry>(entries_layout(count));
+        let entries = allocate_zeroed::<BufRingEntry>(entries_layout(count));
+        // Not zeroed, which would touch all of it: it is read only where the kernel has written.
         let memory = allocate::<u8>(memory_layout(count, buffer_bytes));
         // SAFETY: `entries` is page aligned, holds `count` zeroed entries and is freed only by
         // `drop`, after the owning `Ring` has unregistered the group.
@@ -119,9 +120,16 @@ fn memory_layout(count: u16, buffer_bytes: u32) -> Layout {
 }
 
 #[allow(unsafe_code)]
-fn allocate<T>(layout: Layout) -> NonNull<T> {
-    // SAFETY: both layouts have a size above zero, as `count` and `buffer_bytes` have.
+fn allocate_zeroed<T>(layout: Layout) -> NonNull<T> {
+    // SAFETY: the layout has a size above zero, as `count` has.
     let pointer = unsafe { alloc_zeroed(layout) };
+    NonNull::new(pointer.cast()).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+#[allow(unsafe_code)]
+fn allocate<T>(layout: Layout) -> NonNull<T> {
+    // SAFETY: the layout has a size above zero, as `count` and `buffer_bytes` have.
+    let pointer = unsafe { alloc(layout) };
     NonNull::new(pointer.cast()).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
