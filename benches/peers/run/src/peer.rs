@@ -72,7 +72,7 @@ pub(crate) const PEERS: &[Peer] = &[
         recipe: Recipe::Node {
             directory: NODE,
             script: "uws.mjs",
-            packages: &["socket.io", "uWebSockets.js"],
+            packages: &["socket.io", "uwebsockets"],
         },
         on_one_core: None,
     },
