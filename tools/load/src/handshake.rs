@@ -115,7 +115,8 @@ impl Handshake {
                 }
                 None => Self::Done,
             },
-            (Self::Joining, b"430[]") => Self::Done,
+            // Some servers answer nothing with `null`.
+            (Self::Joining, b"430[]" | b"430[null]") => Self::Done,
             (_, b"2") => {
                 text(&[b"3"]);
                 *self
