@@ -387,7 +387,10 @@ impl State {
             connection.outbox.clear_waiting();
             connection.inbox = Vec::new();
             connection.deadline_ms = None;
-            shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
+            // It ends what the kernel still does with the connection; else closing is enough.
+            if connection.receiving || connection.outbox.in_flight() {
+                shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
+            }
         }
         self.release_if_done(key);
     }
