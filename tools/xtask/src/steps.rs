@@ -22,6 +22,11 @@ pub(crate) const STEPS: &[Step] = &[
         what: "each decoder against its corpus and new input, for a bounded time",
         run: fuzz,
     },
+    Step {
+        name: "instructions",
+        what: "the hot paths take as many instructions as recorded, within 5 %",
+        run: instructions,
+    },
     Step { name: "interop", what: "official clients against 1 and 4 shards", run: interop },
     Step { name: "browser", what: "the demo in headless Chromium", run: browser },
 ];
@@ -57,6 +62,25 @@ fn fuzz() -> Result<(), String> {
         "--",
         FUZZ_SECONDS,
     ]))
+}
+
+fn instructions() -> Result<(), String> {
+    // The record is of this kind of machine: libraries choose other code on others.
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") {
+        need("valgrind", "valgrind")?;
+        return cargo(&[
+            "bench",
+            "--profile",
+            "ci",
+            "--package",
+            "yamabiko-benches",
+            "--bench",
+            "instructions",
+        ]);
+    }
+    println!("not counted: this machine is not x86-64 with AVX2, which the record is of");
+    Ok(())
 }
 
 fn interop() -> Result<(), String> {
