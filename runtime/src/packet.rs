@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use smallvec::SmallVec;
 use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::socket::{Args, EncodeError, encode};
 
@@ -115,7 +116,8 @@ impl<T: Serialize + ?Sized> EmitArgs for T {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawArgs {
     json: Box<str>,
-    attachments: Vec<Bytes>,
+    /// One is by far the most frequent number.
+    attachments: SmallVec<[Bytes; 1]>,
 }
 
 impl RawArgs {
@@ -132,7 +134,7 @@ impl RawArgs {
 
 impl From<&Args<'_>> for RawArgs {
     fn from(args: &Args<'_>) -> Self {
-        Self { json: args.as_str().into(), attachments: args.attachments().to_vec() }
+        Self { json: args.as_str().into(), attachments: args.attachments().into() }
     }
 }
 
@@ -231,7 +233,7 @@ impl State {
         session: SessionKey,
         write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut attachments = Vec::new();
+        let mut attachments = std::mem::take(&mut self.scratch_attachments);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let written = write(&mut scratch, &mut attachments);
@@ -242,6 +244,8 @@ impl State {
             }
         }
         self.scratch = scratch;
+        attachments.clear();
+        self.scratch_attachments = attachments;
         written
     }
 }

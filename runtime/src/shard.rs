@@ -15,9 +15,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use slotmap::SlotMap;
 use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
 use yamabiko_protocol::limits::WebSocketLimits;
+use yamabiko_protocol::socket::Spares;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::connection::{Connection, ConnectionKey, key_of};
@@ -112,6 +114,9 @@ pub(crate) struct State {
     pub(crate) effects: Vec<Effect<ConnectionKey>>,
     /// Reused by every encoder.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) scratch_attachments: Vec<Bytes>,
+    /// Reused by binary packets.
+    pub(crate) spares: Spares,
     /// Distinguishes broadcasts, so that each socket gets each once.
     pub(crate) broadcast_stamp: u64,
     /// Monotonic milliseconds since the shard started.
@@ -184,6 +189,8 @@ impl Shard {
             errands: Vec::new(),
             effects: Vec::new(),
             scratch: Vec::new(),
+            scratch_attachments: Vec::new(),
+            spares: Spares::default(),
             broadcast_stamp: 0,
             now_ms: 0,
             shards,

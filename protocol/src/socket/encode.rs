@@ -6,7 +6,6 @@
 //! others serve both revisions.
 
 use std::fmt;
-use std::io::Write as _;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -250,7 +249,7 @@ fn make_binary(out: &mut Vec<u8>, start: usize, attachments: usize) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {
-    write!(out, "{number}").expect("a Vec takes all that is written");
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {
