@@ -11,8 +11,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
-use yamabiko::http::{Cookie, Cors, Origins};
-use yamabiko::{App, Config, Namespace, RawArgs, Reject, Server, Socket};
+use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
+use yamabiko::{App, Config, Failure, Namespace, RawArgs, Reject, RequestExt, Server, Socket};
 
 #[derive(Serialize)]
 struct WhoAmI {
@@ -148,6 +148,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .namespace("/custom", echoes())
             .namespace("/denied", denied())
             .namespace("/late", late())
+            // Reads its body before it says that there is nothing.
+            .post("/anywhere", async |mut request| {
+                request.bytes().await?;
+                Err::<(), _>(Failure::from(StatusCode::NOT_FOUND))
+            })
     })?;
     Ok(())
 }

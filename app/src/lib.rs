@@ -44,6 +44,39 @@
 //! nobody. A panic in one ends its socket, with DISCONNECT, and nothing else. What a refusal or an argument
 //! of the wrong type becomes is told at [`IntoAck`] and [`Namespace::on`].
 //!
+//! # HTTP beside it, and applications of several parts
+//!
+//! An [`App`] is a [`Router`] too: routes with parameters, layers (Express's middleware), files, bodies in
+//! pieces, server-sent events. Handlers are `async`, may wait, and may share an `Rc`. An app can be
+//! [mounted](App::mount) in another, with its routes, layers, files and namespaces.
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use std::rc::Rc;
+//! use yamabiko::{App, Failure, Files, Json, Namespace, RequestExt, Socket, compression};
+//!
+//! fn chat() -> App {
+//!     let lines: Rc<RefCell<Vec<String>>> = Rc::default(); // per core
+//!     let (heard, recent) = (Rc::clone(&lines), lines);
+//!     App::new()
+//!         .namespace("/", Namespace::new().on("say", move |_: Socket, text: String| {
+//!             heard.borrow_mut().push(text);
+//!         }))
+//!         .get("/recent/{count}", async move |request| -> Result<_, Failure> {
+//!             let count: usize = request.param("count")?; // 400 if it is no number
+//!             Ok(Json(recent.borrow().iter().rev().take(count).cloned().collect::<Vec<_>>()))
+//!         })
+//! }
+//!
+//! fn site() -> App {
+//!     App::new()
+//!         .layer(compression())
+//!         .files("/", Files::new("public"))
+//!         .mount("/chat", chat()) // GET /chat/recent/10, and namespace /chat
+//! }
+//! # site();
+//! ```
+//!
 //! # Modules
 //!
 //! The crate depends on `yamabiko-runtime`, which runs the cores, and on `yamabiko-protocol` for the types
@@ -52,7 +85,8 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `app`, `response` | namespaces and HTTP routes of an application; what routes answer |
+//! | `app` | what an application is made of, and applications mounted in it |
+//! | [`http`] | routers, layers, files, bodies in pieces |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
 //! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |
@@ -69,15 +103,19 @@ pub mod demo;
 mod handle;
 mod handler;
 mod handshake;
+pub mod http;
 mod namespace;
 mod remote;
-mod response;
 mod responses;
 mod running;
 mod serve_client;
 mod server;
 mod socket;
 
+pub use self::http::{
+    Body, Client, Dotfiles, Failure, Files, Html, IntoResponse, Json, Next, Redirect, Request,
+    RequestExt, Response, Route, Router, Sse, SseEvent, SseSender, compression,
+};
 pub use answer::{IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
@@ -87,14 +125,12 @@ pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
 pub use namespace::Namespace;
 pub use remote::{Fetched, RemoteSocket};
-pub use response::Response;
 pub use responses::{AcksFailure, Incomplete};
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
-pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, ServeError,
-    Settings, ShardMetrics, Unreached,
+    DisconnectReason, EmitArgs, EmitError, Gone, JoinError, RawArgs, ServeError, Settings,
+    ShardMetrics, Unreached,
 };

@@ -26,6 +26,9 @@ slotmap::new_key_type! {
     pub(crate) struct ConnectionKey;
 }
 
+/// Bytes of further requests that may wait while one is being answered; beyond it the connection is not
+/// read from until then.
+pub(crate) const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 /// How long a closing connection waits for the peer to read the rest and close its side.
 const LINGER_MS: u64 = 2_000;
 
@@ -178,7 +181,7 @@ impl Connection {
     fn wants_input(&self) -> bool {
         match (self.stage, &self.role) {
             (Stage::Open, Role::Http(Http { phase: Phase::Exchange(exchange), .. })) => {
-                exchange.wants_input()
+                exchange.wants_input() && self.inbox.len() <= PIPELINED_BYTES_MAX
             }
             (Stage::Open | Stage::Finishing | Stage::Lingering, _) => true,
             (Stage::Moving { .. } | Stage::Closed, _) => false,

@@ -265,11 +265,8 @@ impl State {
         }
         let now_ms = self.now_ms;
         let deadlines = [exchange.input.deadline_ms(now_ms), exchange.output.deadline_ms];
-        let wants_input = exchange.wants_input();
         self.set_deadline(connection, deadlines.into_iter().flatten().min());
-        if wants_input {
-            self.receive_again(connection);
-        }
+        self.receive_again(connection);
     }
 
     /// Both directions are complete, or the connection is no use for more.

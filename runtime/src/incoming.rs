@@ -3,14 +3,10 @@
 
 use std::io;
 
-use crate::connection::{ConnectionKey, Phase, Role, Stage};
+use crate::connection::{ConnectionKey, PIPELINED_BYTES_MAX, Phase, Role, Stage};
 use crate::mesh::MovedConnection;
 use crate::ring::Received;
 use crate::shard::{Shard, State};
-
-/// Bytes of further requests that may wait while one is being answered; beyond it the connection is not
-/// read from until then.
-const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
 /// The way a connection's bytes take.
 enum Way {
