@@ -398,3 +398,104 @@ impl State {
         does
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn input(length: BodyLength) -> Input {
+        let limits = HttpLimits { body_bytes_max: 10, ..HttpLimits::default() };
+        Input::new(length, limits, 1_000).unwrap()
+    }
+
+    fn fed(length: BodyLength, bytes: &[u8]) -> Input {
+        let mut input = input(length);
+        assert_eq!(input.feed(bytes, 0).0, bytes.len());
+        input
+    }
+
+    #[test]
+    fn a_body_is_read_once_and_what_follows_is_not_its() {
+        let mut input = input(BodyLength::Length(5));
+        assert_eq!(input.read(), None);
+        assert_eq!(input.feed(b"hel", 0), (3, true));
+        assert_eq!(input.read(), Some(Ok(Some("hel".into()))));
+        assert_eq!(input.read(), None);
+        assert_eq!(input.feed(b"loGET", 0), (2, true));
+        assert_eq!(input.feed(b"GET", 0), (0, false));
+        assert_eq!(input.read(), Some(Ok(Some("lo".into()))));
+        assert_eq!(input.read(), Some(Ok(None)));
+        assert_eq!(input.read(), Some(Ok(None)));
+    }
+
+    #[test]
+    fn the_limit_counts_all_pieces_and_may_be_raised_before_they_are_read() {
+        let eleven = b"6\r\nhello \r\n5\r\nworld\r\n0\r\n\r\n";
+        for (length, bytes) in
+            [(BodyLength::Length(11), &b"hello world"[..]), (BodyLength::Chunked, eleven)]
+        {
+            let too_large = Some(Err(BodyError::TooLarge));
+            assert_eq!(fed(length, bytes).read(), too_large);
+            let mut raised = fed(length, bytes);
+            raised.limit = 11;
+            assert_eq!(raised.read(), Some(Ok(Some("hello world".into()))));
+            assert_eq!(raised.read(), Some(Ok(None)));
+        }
+        let mut announced = input(BodyLength::Length(11));
+        assert_eq!(announced.read(), Some(Err(BodyError::TooLarge)));
+        assert_eq!(announced.feed(b"hello", 0), (5, false));
+        assert_eq!(announced.read(), Some(Err(BodyError::TooLarge)));
+    }
+
+    #[test]
+    fn the_client_is_held_back_while_much_waits() {
+        let mut input = input(BodyLength::Length(10 * WAITING_BYTES_MAX as u64));
+        input.limit = u64::MAX;
+        assert!(input.wants_more());
+        input.feed(&vec![0; WAITING_BYTES_MAX], 0);
+        assert!(!input.wants_more());
+        assert!(matches!(input.read(), Some(Ok(Some(_)))));
+        assert!(input.wants_more());
+    }
+
+    #[test]
+    fn what_nobody_reads_is_passed_over_up_to_a_bound() {
+        let mut small = fed(BodyLength::Length(100_000), &[0; 50_000]);
+        assert!(small.may_be_discarded());
+        small.discard();
+        assert_eq!(small.read(), Some(Err(BodyError::Gone)));
+        assert_eq!(small.feed(&[0; 50_000], 0), (50_000, true));
+        assert!(small.is_complete());
+        assert!(!fed(BodyLength::Length(200_000), &[0; 50_000]).may_be_discarded());
+
+        let mut endless = input(BodyLength::Chunked);
+        endless.discard();
+        let chunk = [b"1000\r\n", &[0; 0x1000][..], b"\r\n"].concat();
+        let fed = (0..100).take_while(|_| {
+            endless.feed(&chunk, 0);
+            !endless.has_failed()
+        });
+        assert_eq!(fed.count(), 16);
+    }
+
+    /// Time runs while somebody waits for the client, and a stride of bytes renews it.
+    #[test]
+    fn only_the_clients_time_is_counted() {
+        let mut input = input(BodyLength::Length(1_000_000));
+        assert_eq!(input.deadline_ms(0), None);
+        input.reader = Some(Waker::noop().clone());
+        assert_eq!(input.deadline_ms(500), Some(1_500));
+        assert_eq!(input.deadline_ms(900), Some(1_500));
+        input.reader = None;
+        assert_eq!(input.deadline_ms(1_100), None);
+        input.reader = Some(Waker::noop().clone());
+        assert_eq!(input.deadline_ms(9_000), Some(9_400), "600 of its 1,000 are used up");
+        input.feed(&[0; 1_000], 9_100);
+        assert_eq!(input.deadline_ms(9_100), Some(9_400), "a trickle buys nothing");
+        input.feed(&[0; STRIDE_BYTES as usize], 9_200);
+        assert_eq!(input.deadline_ms(9_200), Some(10_200));
+        assert!(!input.ran_out_of_time(10_199));
+        assert!(input.ran_out_of_time(10_200));
+        assert_eq!(input.read(), Some(Err(BodyError::TimedOut)));
+    }
+}

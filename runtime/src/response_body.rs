@@ -436,3 +436,39 @@ fn wants_close(headers: &HeaderMap) -> bool {
             .any(|token| token.trim_ascii().eq_ignore_ascii_case(b"close"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(fields: &[(&str, &str)]) -> HeaderMap {
+        let field = |(name, value): &(&str, &str)| {
+            (name.parse::<header::HeaderName>().unwrap(), value.parse().unwrap())
+        };
+        fields.iter().map(field).collect()
+    }
+
+    #[test]
+    fn fields_that_frame_the_answer_are_ours() {
+        let mut out = Vec::new();
+        let fields = [
+            ("Content-Length", "7"),
+            ("etag", "\"1\""),
+            ("Transfer-Encoding", "chunked"),
+            ("Connection", "close"),
+            ("keep-alive", "timeout=5"),
+            ("upgrade", "h2c"),
+        ];
+        put_fields(&headers(&fields), &mut out);
+        assert_eq!(out, b"etag: \"1\"\r\n");
+    }
+
+    #[test]
+    fn what_the_application_says_of_the_connection_is_heard() {
+        assert!(wants_close(&headers(&[("connection", "Close")])));
+        assert!(wants_close(&headers(&[("connection", "x-hop , close")])));
+        assert!(!wants_close(&headers(&[("connection", "keep-alive"), ("x", "close")])));
+        assert_eq!(announced_length(&headers(&[("content-length", "12")])), Some(12));
+        assert_eq!(announced_length(&headers(&[("content-length", "-1")])), None);
+    }
+}
