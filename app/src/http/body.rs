@@ -43,9 +43,12 @@ enum Content {
     Pieces(Pieces),
 }
 
+/// Pieces of a body, one after the other.
+pub(crate) type PieceStream = Pin<Box<dyn Stream<Item = Result<Bytes, Failure>>>>;
+
 /// A body that is made while it is sent.
 pub(crate) struct Pieces {
-    pub(crate) stream: Pin<Box<dyn Stream<Item = Result<Bytes, Failure>>>>,
+    pub(crate) stream: PieceStream,
     /// How many bytes there will be, if that is known.
     pub(crate) length: Option<u64>,
     /// What is sent when nothing else was for so long.
@@ -78,19 +81,13 @@ impl Body {
         Self::of_pieces(Box::pin(Converted(Box::pin(stream))), None)
     }
 
-    pub(crate) fn of_pieces(
-        stream: Pin<Box<dyn Stream<Item = Result<Bytes, Failure>>>>,
-        length: Option<u64>,
-    ) -> Self {
+    pub(crate) fn of_pieces(stream: PieceStream, length: Option<u64>) -> Self {
         let pieces = Pieces { stream, length, pulse: None, is_endless: false };
         Self { content: Content::Pieces(pieces), client: None }
     }
 
     /// Pieces without an end, and what is sent when none came for so long.
-    pub(crate) fn endless(
-        stream: Pin<Box<dyn Stream<Item = Result<Bytes, Failure>>>>,
-        pulse: (Duration, Bytes),
-    ) -> Self {
+    pub(crate) fn endless(stream: PieceStream, pulse: (Duration, Bytes)) -> Self {
         let pieces = Pieces { stream, length: None, pulse: Some(pulse), is_endless: true };
         Self { content: Content::Pieces(pieces), client: None }
     }

@@ -11,7 +11,7 @@ use flate2::Compression as Level;
 use futures_core::Stream;
 use yamabiko_protocol::http::{Encoding, accepted_encoding};
 
-use super::body::{Body, Pieces, Sending};
+use super::body::{Body, PieceStream, Pieces, Sending};
 use super::failure::Failure;
 use super::layer::Next;
 use super::{Request, Response};
@@ -157,7 +157,7 @@ struct Compressed {
     encoder: Option<Encoder>,
     /// What is here and not compressed yet.
     rest: Bytes,
-    source: Option<Pin<Box<dyn Stream<Item = Result<Bytes, Failure>>>>>,
+    source: Option<PieceStream>,
     /// The encoder has something that the client does not have.
     owes: bool,
 }

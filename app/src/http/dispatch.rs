@@ -9,7 +9,7 @@ use super::failure::{Failure, allow};
 use super::files::Files;
 use super::handler::{Answering, ErrorHandler, Handler, Layer};
 use super::layer::Next;
-use super::origin::{Origin, param};
+use super::origin::{Origin, Param, param};
 use super::prefix::Prefix;
 use super::route::Route;
 use super::{Request, Response};
@@ -88,7 +88,7 @@ impl Dispatch {
         }
     }
 
-    fn route_of(&self, path: &str) -> Option<(&Route, Vec<(Box<str>, String)>)> {
+    fn route_of(&self, path: &str) -> Option<(&Route, Vec<Param>)> {
         let at = |path| self.paths.at(path).ok();
         let without_slash = || at(path.strip_suffix('/').filter(|path| !path.is_empty())?);
         let found = at(path).or_else(without_slash)?;

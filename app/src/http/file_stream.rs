@@ -20,11 +20,13 @@ use super::failure::Failure;
 /// What is read at once.
 const PIECE_BYTES: u64 = 64 * 1024;
 
+type Reading = Pin<Box<dyn Future<Output = io::Result<Vec<u8>>>>>;
+
 /// Bytes of a file.
 pub(crate) struct FileStream {
     file: Arc<File>,
     rest: Range<u64>,
-    reading: Option<Pin<Box<dyn Future<Output = io::Result<Vec<u8>>>>>>,
+    reading: Option<Reading>,
 }
 
 impl FileStream {

@@ -20,8 +20,11 @@ pub(crate) struct Origin {
     /// How much of it the routers so far have used up.
     base: usize,
     /// What the paths of routers and routes have taken out of it, decoded.
-    pub(crate) params: Vec<(Box<str>, String)>,
+    pub(crate) params: Vec<Param>,
 }
+
+/// The name of a parameter, and what stood there, decoded.
+pub(crate) type Param = (Box<str>, String);
 
 /// How far a request was before a part was asked for it.
 pub(crate) struct Mark {
@@ -62,18 +65,14 @@ impl Origin {
     }
 
     /// Keeps what a path took, decoded.
-    pub(crate) fn keep(request: &mut Request, params: Vec<(Box<str>, String)>) {
+    pub(crate) fn keep(request: &mut Request, params: Vec<Param>) {
         if let Some(origin) = request.extensions_mut().get_mut::<Self>() {
             origin.params.extend(params);
         }
     }
 
     /// Lets a part see the path from `used` bytes on as its own.
-    pub(crate) fn enter(
-        request: &mut Request,
-        used: usize,
-        params: Vec<(Box<str>, String)>,
-    ) -> Mark {
+    pub(crate) fn enter(request: &mut Request, used: usize, params: Vec<Param>) -> Mark {
         let uri = request.uri().clone();
         let mark = match Self::of(request) {
             Some(origin) => {
@@ -105,7 +104,7 @@ impl Origin {
 }
 
 /// What a path took, decoded.
-pub(crate) fn param(name: &str, value: &str) -> (Box<str>, String) {
+pub(crate) fn param(name: &str, value: &str) -> Param {
     // The whole path has been decoded once, and its parts end where its segments do.
     (name.into(), decode(value).map(|value| value.into_owned()).unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Where a part is mounted: the beginning of a path, by whole segments.
 
-use super::origin::param;
+use super::origin::{Param, param};
 use super::path::declared;
 
 /// The beginning of a path.
@@ -18,7 +18,7 @@ enum Segment {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Used {
     pub(crate) bytes: usize,
-    pub(crate) params: Vec<(Box<str>, String)>,
+    pub(crate) params: Vec<Param>,
 }
 
 impl Prefix {
