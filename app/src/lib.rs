@@ -57,6 +57,7 @@
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
 //! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
+//! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |
 //! | `data`, `listeners`, `rare` | a socket's data for others; its own listeners; what few sockets have |
 //! | `running`, `dispatch`, `middleware` | how a shard's events reach the handlers, and what they pass |
 //! | `room`, `census` | rooms coming and going; how many there are |
@@ -72,6 +73,7 @@ mod config;
 mod data;
 pub mod demo;
 mod dispatch;
+mod handle;
 mod handler;
 mod handshake;
 mod listeners;
@@ -79,7 +81,9 @@ mod middleware;
 mod namespace;
 mod pattern;
 mod rare;
+mod remote;
 mod response;
+mod responses;
 mod room;
 mod running;
 mod serve_client;
@@ -91,6 +95,7 @@ pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
+pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
 pub use middleware::Middleware;
@@ -98,14 +103,16 @@ pub use namespace::Namespace;
 pub use pattern::NamespacePattern;
 pub use rare::ListenerId;
 pub use regex::Regex;
+pub use remote::{Fetched, RemoteSocket};
 pub use response::Response;
+pub use responses::{AcksFailure, Incomplete};
 pub use room::Room;
 pub use serve_client::Bundle;
-pub use server::{Core, Server, serve};
+pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
 pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, Ready,
-    ServeError, Settings, ShardMetrics,
+    Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs,
+    ServeError, Settings, ShardMetrics, Unreached,
 };

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use yamabiko_protocol::http::Method;
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::socket::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, Shard,
+    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply, Shard,
     SocketKey, SocketState,
 };
 
 use crate::app::{App, Route};
+use crate::data::EMPTY;
 use crate::dispatch;
 use crate::response::Response;
 use crate::room::Room;
@@ -96,6 +97,21 @@ impl Application for Running {
         }
     }
 
+    fn server_side_event(
+        &self,
+        id: NamespaceId,
+        event: &str,
+        args: &Args<'_>,
+        reply: Option<ServerReply>,
+    ) {
+        // A reply that nobody takes says that there is none.
+        let Some(space) = self.spaces.get(id) else { return };
+        let Some(handler) = space.handlers.on_server_side.get(event) else { return };
+        if let Err(error) = handler(&self.shard, args, reply) {
+            tracing::warn!(event, %error, "another core's arguments do not fit their handler");
+        }
+    }
+
     fn disconnect(
         &self,
         key: SocketKey,
@@ -131,8 +147,9 @@ impl Application for Running {
     }
 
     fn data(&self, state: Option<&SocketState>) -> Option<Box<str>> {
-        let data = state?.downcast_ref::<Inner>()?.rare()?.data.borrow();
-        data.clone()
+        let inner = state?.downcast_ref::<Inner>()?;
+        let data = inner.rare().and_then(|rare| rare.data.borrow().clone());
+        Some(data.unwrap_or_else(|| EMPTY.into()))
     }
 
     fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply> {

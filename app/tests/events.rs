@@ -214,6 +214,11 @@ fn own() -> Namespace {
         })
         .on("data", |socket: Socket| socket.data::<Value>())
         .on("data-as-map", |socket: Socket| socket.data::<Map<String, Value>>().map(|it| it.len()))
+        .on("data-of", async |socket: Socket, id: String| {
+            let found = socket.everyone().to(&id).fetch_sockets().await;
+            let all: Vec<_> = found.into_iter().map(|it| (it.shard(), it.data::<Value>())).collect();
+            (all,)
+        })
         .on("namespace", |socket: Socket| String::from(socket.namespace()))
 }
 
@@ -506,7 +511,7 @@ fn a_listener_that_holds_its_socket_goes_with_it() {
 }
 
 #[test]
-fn a_socket_has_data_that_can_be_read_elsewhere() {
+fn a_socket_has_data_that_every_core_can_read() {
     let mut guest = guest_in("/own");
     for (event, answer) in [
         (r#"["data"]"#, "[{}]"),
@@ -528,5 +533,14 @@ fn a_socket_has_data_that_can_be_read_elsewhere() {
         assert_eq!(guest.ask("/own", event), answer, "{event}");
     }
     assert_eq!(guest_in("/own").ask("/own", r#"["data"]"#), "[{}]");
+    let [mut one, mut other] = Guest::pair(server());
+    let id = one.join("/own");
+    other.join("/own");
+    let data = format!(r#"["data-of","{id}"]"#);
+    assert_eq!(other.ask("/own", &data), "[[[0,{}]]]", "as long as nothing was set");
+    assert_eq!(one.ask("/own", r#"["set",{"name":"é"}]"#), "[]");
+    for guest in [&mut one, &mut other] {
+        assert_eq!(guest.ask("/own", &data), r#"[[[0,{"name":"é"}]]]"#);
+    }
     assert_eq!(guest.ask("/own", r#"["namespace"]"#), r#"["/own"]"#);
 }

@@ -92,6 +92,13 @@ fn named(what: &'static str) -> Namespace {
         .on("say-in-all", |socket: Socket| -> Result<(), Reject> {
             Ok(socket.everyone().emit("said", "to all")?)
         })
+        .on("ask", async |socket: Socket, id: String| {
+            let asked = socket.everyone().to(&id).emit_with_ack::<Value>("question", &()).await;
+            asked.map(|answers| answers.len()).map_err(|_| Reject::new("not all have answered"))
+        })
+        .on("fetch", async |socket: Socket, id: String| {
+            socket.everyone().to(&id).fetch_sockets().await.sockets.len()
+        })
         .on_disconnect(async |socket: Socket, _reason| -> Result<(), Reject> {
             socket.sleep(Duration::from_millis(10)).await;
             Ok(socket.everyone().emit("left", socket.namespace())?)
@@ -189,6 +196,20 @@ fn a_core_reaches_namespaces_that_only_others_have() {
     assert_eq!(one.ask("/", r#"["ring","/tenant-300"]"#), "[true]");
     assert_eq!(other.packet(), r#"42/tenant-300,["bell","/tenant-300"]"#);
     assert!(names(&mut one).contains(&"/tenant-300".into()));
+}
+
+#[test]
+fn a_core_that_never_met_a_namespace_has_nobody_there() {
+    let [mut one, mut other] = Guest::pair(server());
+    let elsewhere = other.join("/");
+    let id = one.join("/tenant-400");
+    assert_eq!(one.ask("/tenant-400", &format!(r#"["say","{elsewhere}"]"#)), "[]");
+    assert_eq!(one.ask("/tenant-400", &format!(r#"["ask","{elsewhere}"]"#)), "[0]");
+    assert_eq!(one.ask("/tenant-400", &format!(r#"["fetch","{elsewhere}"]"#)), "[0]");
+    assert_eq!(one.ask("/tenant-400", &format!(r#"["fetch","{id}"]"#)), "[1]");
+    other.join("/tenant-400");
+    assert_eq!(other.ask("/tenant-400", &format!(r#"["fetch","{id}"]"#)), "[1]");
+    assert_eq!(other.ask("/tenant-400", r#"["fetch","nobody"]"#), "[0]");
 }
 
 #[test]

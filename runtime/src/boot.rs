@@ -21,6 +21,7 @@ use crate::interest::{Directory, SHARDS_MAX};
 use crate::listener;
 use crate::mesh::{Mesh, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
 use crate::registry::Registry;
 use crate::settings::Settings;
@@ -68,6 +69,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// Each shard's counters, in order of their ids.
     pub metrics: Vec<Arc<ShardMetrics>>,
+    /// The way to the shards from any thread.
+    pub outside: Outside,
 }
 
 /// Runs a node until SIGTERM or SIGINT, then shuts it down cleanly.
@@ -116,7 +119,8 @@ where
     }
     preflight::give_back_memory();
     tracing::info!(%address, shards = count, descriptors, "serving");
-    on_ready(Ready { address, metrics: node.metrics.to_vec() });
+    let outside = node.mesh.outside();
+    on_ready(Ready { address, metrics: node.metrics.to_vec(), outside });
     node.supervise(&signals);
     node.shut_down(&signals);
     Ok(())

@@ -13,6 +13,7 @@ use crate::registry::{Card, Full, Registry};
 
 /// A namespace on its shard.
 pub(crate) struct Namespace {
+    id: NamespaceId,
     pub(crate) card: Arc<Card>,
     pub(crate) name: Rc<str>,
     /// The counter its acknowledgement ids come from, which sockets and broadcasts share as in the
@@ -53,7 +54,7 @@ impl Catalog {
     /// socket is its first here.
     pub(crate) fn enter(&mut self, name: &str) -> Result<(NamespaceId, bool), Full> {
         let known = self.slot(name).filter(|known| known.sockets > 0 || known.stays);
-        let id = match known.map(|known| known.card.id) {
+        let id = match known.map(|known| known.id) {
             Some(id) => id,
             None => {
                 let card = self.registry.enter(name, self.shard)?;
@@ -85,7 +86,7 @@ impl Catalog {
 
     /// A namespace that this shard has met and that is still there.
     pub(crate) fn known(&self, name: &str) -> Option<NamespaceId> {
-        Some(self.slot(name)?.card.id)
+        Some(self.slot(name)?.id)
     }
 
     /// A namespace that is somewhere on the node.
@@ -101,7 +102,7 @@ impl Catalog {
 
     /// What is kept of a namespace, if this shard has met it.
     pub(crate) fn get(&self, id: NamespaceId) -> Option<&Namespace> {
-        self.by_slot.get(id.slot())?.as_ref().filter(|namespace| namespace.card.id == id)
+        self.by_slot.get(id.slot())?.as_ref().filter(|namespace| namespace.id == id)
     }
 
     /// The names of all namespaces of the node.
@@ -130,6 +131,7 @@ impl Catalog {
         }
         let name: Rc<str> = (&*card.name).into();
         let new = Namespace {
+            id,
             card,
             name: Rc::clone(&name),
             next_ack: 0,
@@ -156,7 +158,7 @@ impl Index<NamespaceId> for Catalog {
     fn index(&self, id: NamespaceId) -> &Namespace {
         let namespace = self.by_slot[id.slot()].as_ref();
         let namespace = namespace.expect("its sockets keep a namespace alive");
-        debug_assert_eq!(namespace.card.id, id, "another has its slot");
+        debug_assert_eq!(namespace.id, id, "another has its slot");
         namespace
     }
 }

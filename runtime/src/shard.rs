@@ -26,10 +26,12 @@ use crate::catalog::Catalog;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::heart::Heart;
 use crate::identity::Identities;
+use crate::inquiry::{Gathering, InquiryKey};
 use crate::interest::Directory;
 use crate::membership::RoomNews;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
 use crate::outgoing::Outgoing;
 use crate::overtaken::Overtaken;
@@ -91,6 +93,8 @@ pub(crate) enum Timer {
     Session(SessionKey),
     /// A socket waits for this acknowledgement until this time.
     Ack(SocketKey, u64, u64),
+    /// A shard waits for answers.
+    Inquiry(InquiryKey),
 }
 
 /// Everything the shard owns.
@@ -109,6 +113,10 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
     pub(crate) overtaken: Overtaken,
+    /// Orders to join that other shards have not carried out yet.
+    pub(crate) joinings: SlotMap<JoiningKey, Joining>,
+    /// Questions to other shards that are not answered yet.
+    pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
     /// Spare write buffers.
     pub(crate) pool: Pool,
     trim_at_ms: u64,
@@ -192,6 +200,8 @@ impl Shard {
             rooms: Rooms::new(id, directory),
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
+            joinings: SlotMap::with_key(),
+            inquiries: SlotMap::with_key(),
             pool: Pool::default(),
             trim_at_ms: 0,
             dirty: Vec::new(),
@@ -361,6 +371,11 @@ impl Shard {
         match parcel {
             Parcel::Connection(moved) => self.take_in(moved),
             Parcel::Broadcast(broadcast) => self.with(|state| state.deliver(&broadcast)),
+            Parcel::Order(order) => self.carry_out(&order),
+            Parcel::Joined { by, key } => self.with(|state| state.joined(by, key)),
+            Parcel::Inquiry(inquiry) => self.respond(&inquiry),
+            Parcel::News(news) => self.hear(news),
+            Parcel::Call(call) => call.run(self),
             Parcel::Drain => self.drain(),
         }
     }
@@ -405,6 +420,7 @@ impl Shard {
         let accept_again = self.with(|state| {
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
+            state.forget_old_joinings();
             if now >= state.trim_at_ms {
                 state.trim_at_ms = now + TRIM_EVERY_MS;
                 state.pool.trim();
@@ -416,6 +432,7 @@ impl Shard {
                 Timer::Connection(key) => self.connection_timer(key),
                 Timer::Session(key) => self.session_timer(key),
                 Timer::Ack(socket, id, at_ms) => self.ack_timer(socket, id, at_ms),
+                Timer::Inquiry(key) => self.inquiry_timer(key),
             }
         }
         if accept_again {

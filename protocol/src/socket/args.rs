@@ -67,6 +67,11 @@ impl<'a> Args<'a> {
         Self::new(array, json::skip_space(array.as_bytes(), 1), 0, attachments)
     }
 
+    /// The arguments in an array of JSON that this side has made or checked; `None` if it is no array.
+    pub fn of_array(array: &'a str, attachments: &'a [Bytes]) -> Option<Self> {
+        Self::of_ack(array, attachments)
+    }
+
     fn new(array: &'a str, first: usize, skip: usize, attachments: &'a [Bytes]) -> Option<Self> {
         let is_array = matches!(array.as_bytes(), [b'[', .., b']']);
         (is_array && array.is_char_boundary(first)).then_some(Self {
