@@ -6,8 +6,8 @@ use std::rc::Rc;
 use yamabiko_protocol::http::Method;
 use yamabiko_protocol::socket::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply, Shard,
-    SocketKey, SocketState,
+    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply,
+    Shard, SocketKey, SocketState,
 };
 
 use crate::app::{App, Route};

@@ -216,7 +216,8 @@ fn own() -> Namespace {
         .on("data-as-map", |socket: Socket| socket.data::<Map<String, Value>>().map(|it| it.len()))
         .on("data-of", async |socket: Socket, id: String| {
             let found = socket.everyone().to(&id).fetch_sockets().await;
-            let all: Vec<_> = found.into_iter().map(|it| (it.shard(), it.data::<Value>())).collect();
+            let all: Vec<_> =
+                found.into_iter().map(|it| (it.shard(), it.data::<Value>())).collect();
             (all,)
         })
         .on("namespace", |socket: Socket| String::from(socket.namespace()))
