@@ -107,7 +107,7 @@ impl State {
             });
         };
         self.meet_target(*namespace, target, &mut |state, socket| {
-            if state.send(socket, encoded, volatile) {
+            if !state.has_had(socket, serial) && state.send(socket, encoded, volatile) {
                 state.sent_last(socket, serial);
             }
         });

@@ -88,6 +88,12 @@ impl State {
         }
     }
 
+    /// Whether a socket had this event when it came.
+    pub(crate) fn has_had(&self, socket: SocketKey, serial: Serial) -> bool {
+        let course = self.sockets.get(socket).and_then(|it| it.course.as_ref());
+        course.is_some_and(|course| course.has_had(serial))
+    }
+
     /// Notes what a socket was sent last.
     pub(crate) fn sent_last(&mut self, socket: SocketKey, serial: Serial) {
         if let Some(course) = self.sockets.get_mut(socket).and_then(|it| it.course.as_mut()) {
@@ -153,7 +159,7 @@ impl State {
         let (namespace, id, pid) = (entry.namespace, entry.id, course.pid);
         recovery.present.remove(&pid);
         release_own(&mut self.rooms, namespace, id, recovery.shard);
-        if !reason.is_recoverable() || self.draining {
+        if !reason.is_recoverable() || !course.is_known_to_client() || self.draining {
             return self.notify(pid.owner().shard, Notice::Forgotten { pid });
         }
         let names = entry.memberships.iter().filter_map(|own| self.rooms.name(own.room));

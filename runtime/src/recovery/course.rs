@@ -12,17 +12,19 @@ use crate::application::NamespaceId;
 /// log.
 pub(crate) struct Course {
     /// The secret by which its client comes back, on whatever shard.
-    pub(crate) pid: SessionId,
+    pub(super) pid: SessionId,
     /// Where its part of the log begins.
-    pub(crate) since: u64,
+    since: u64,
     /// What it had missed when it came.
-    pub(crate) backlog: Vec<Logged>,
+    pub(super) backlog: Vec<Logged>,
+    /// The newest of that from each shard.
+    newest: Vec<Serial>,
     /// The offset that it came with.
-    pub(crate) heard: Option<Serial>,
+    heard: Option<Serial>,
     /// The last event that it was sent.
-    pub(crate) last: Option<Serial>,
+    pub(super) last: Option<Serial>,
     /// What the application gets back, if it was restored.
-    pub(crate) recovered: Option<Recovered>,
+    pub(super) recovered: Option<Recovered>,
 }
 
 /// Where the events begin that a client has not seen.
@@ -36,8 +38,20 @@ pub(super) enum Start {
 
 impl Course {
     /// That of a client that begins here and now.
-    pub(crate) fn new(pid: SessionId, since: u64) -> Self {
-        Self { pid, since, backlog: Vec::new(), heard: None, last: None, recovered: None }
+    pub(super) fn new(pid: SessionId, since: u64) -> Self {
+        let (backlog, newest, heard, last, recovered) = Default::default();
+        Self { pid, since, backlog, newest, heard, last, recovered }
+    }
+
+    /// That of a client that has come back, with what it has missed.
+    pub(super) fn resumed(self, heard: Serial, backlog: Vec<Logged>, recovered: Recovered) -> Self {
+        let mut newest: Vec<Serial> = Vec::new();
+        for Logged { serial, .. } in backlog.iter().rev() {
+            if newest.iter().all(|other| other.shard != serial.shard) {
+                newest.push(*serial);
+            }
+        }
+        Self { backlog, newest, heard: Some(heard), recovered: Some(recovered), ..self }
     }
 
     /// Finds what follows the last event that the client has seen, if all of that is still there. `gone`
@@ -81,11 +95,23 @@ impl Course {
         self.backlog[index..].iter().chain(here)
     }
 
+    /// Whether the socket had this event when it came: its shard may hear of it only now. What a shard sends
+    /// comes in order, so all that is no newer than the backlog's newest is old.
+    pub(super) fn has_had(&self, serial: Serial) -> bool {
+        let newest = self.newest.iter().find(|newest| newest.shard == serial.shard);
+        newest.is_some_and(|newest| serial.number <= newest.number)
+    }
+
+    /// Whether the client knows an offset, without which it cannot come back.
+    pub(super) fn is_known_to_client(&self) -> bool {
+        self.last.is_some() || self.heard.is_some()
+    }
+
     /// Forgets what the client must have got by now.
     pub(super) fn drop_backlog(&mut self) {
         if let Some(last) = self.backlog.pop() {
             self.heard = Some(last.serial);
-            self.backlog = Vec::new();
+            (self.backlog, self.newest) = Default::default();
         }
     }
 }

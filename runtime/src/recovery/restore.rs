@@ -243,9 +243,8 @@ impl State {
         let Restoring { socket, back, found, .. } = recovery.restorings.remove(key)?;
         let (found, since) = found?;
         let Return { pid, seen } = back;
-        let recovered = Some(Recovered { data: found.data.clone() });
-        let (heard, last) = (Some(seen), None);
-        let course = Course { pid, since, backlog: missed, heard, last, recovered };
+        let recovered = Recovered { data: found.data.clone() };
+        let course = Course::new(pid, since).resumed(seen, missed, recovered);
         self.notify(pid.owner().shard, Notice::Moved { pid, to: shard });
         let namespace = found.namespace;
         let is_pending = self.pending(socket);
