@@ -259,6 +259,8 @@ describe("chat", { timeout: 300_000 }, () => {
     assert.ok(answers > 0);
     assert.ok(sent.some((payload) => payload.includes(`42${JSON.stringify(["here", person.id])}`)), sent.join("\n"));
     assert.deepEqual(ada.problems, []);
+    // The poll that is waiting ends with the page.
+    await ada.unrouteAll({ behavior: "ignoreErrors" });
   });
 
   test("where WebSocket is blocked, polling does it", { timeout: 60_000 }, async () => {
