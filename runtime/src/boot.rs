@@ -100,6 +100,14 @@ where
     let signals = Signals::block();
     let (address, listeners) = listener::bind(settings.listen, count, settings.ring.backlog)
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    if settings.steer_by_cpu {
+        match listener::steer(&listeners, &cores) {
+            Ok(()) => tracing::info!("connections go to the shard on the core they arrive at"),
+            Err(why) => {
+                tracing::warn!(%why, "connections are spread by hash, not steered by CPU");
+            }
+        }
+    }
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let registry = Arc::new(Registry::new(settings.limits.dynamic_namespaces_max));
     let mut node = Node {
