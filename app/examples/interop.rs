@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`,
-//! `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use serde::Serialize;
 use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
-use yamabiko::{App, Config, Failure, Namespace, RawArgs, Reject, RequestExt, Server, Socket};
+use yamabiko::{
+    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Regex, Reject,
+    RequestExt, Server, Socket,
+};
 
 #[derive(Serialize)]
 struct WhoAmI {
@@ -21,7 +24,7 @@ struct WhoAmI {
     transport: &'static str,
 }
 
-/// What `/` and `/custom` do.
+/// What `/`, `/custom` and all of `/dynamic-1`, `/dynamic-2`, … do.
 fn echoes() -> Namespace {
     Namespace::new()
         .on_connect(async |socket: Socket| {
@@ -70,6 +73,7 @@ fn echoes() -> Namespace {
             socket.sleep(Duration::from_millis(5)).await;
             panic!("{} asked for it", socket.id());
         })
+        .on("namespace", |socket: Socket| String::from(socket.namespace()))
         .on("whoami", async |socket: Socket| -> Result<WhoAmI, Reject> {
             let transport = socket.transport()?;
             Ok(WhoAmI { id: socket.id().into(), shard: socket.shard(), transport })
@@ -93,6 +97,22 @@ fn late() -> Namespace {
     guarded.on("message", |socket: Socket, args: RawArgs| {
         let _ = socket.emit("message-back", &args);
     })
+}
+
+/// Refuses one event and says so.
+fn strict() -> Namespace {
+    Namespace::new()
+        .middleware(|_: &Socket, event: &Event<'_>| match &*event.name {
+            "forbidden" => Err("not you"),
+            _ => Ok(()),
+        })
+        .on_error(|socket, _, error| {
+            let _ = socket.emit("problem", &error.to_string());
+        })
+        .on("forbidden", |socket: Socket| {
+            let _ = socket.emit("problem", "it was not refused");
+        })
+        .on("message-with-ack", |_: Socket, args: RawArgs| args)
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
@@ -127,6 +147,8 @@ fn config() -> Config {
     if let Some(bytes) = variable("OUTBOX_BYTES_MAX") {
         settings.limits.outbox_bytes_max = bytes;
     }
+    settings.connection_state_recovery =
+        (variable("RECOVERY") == Some(1)).then(ConnectionStateRecovery::default);
     settings.cookie = variable::<String>("COOKIE").map(|_| Cookie::default());
     settings.cors = variable::<String>("CORS").map(|origin| Cors {
         origins: match &*origin {
@@ -143,11 +165,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     Server::new(config()).run(|_core| {
+        let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
         App::new()
             .namespace("/", echoes())
             .namespace("/custom", echoes())
             .namespace("/denied", denied())
             .namespace("/late", late())
+            .namespace("/strict", strict())
+            .namespace_matching(dynamic, echoes())
             // Reads its body before it says that there is nothing.
             .post("/anywhere", async |mut request| {
                 request.bytes().await?;

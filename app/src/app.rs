@@ -1,7 +1,10 @@
 //! What people declare: an application of namespaces and of HTTP, and applications mounted in it.
 
+use std::rc::Rc;
+
 use crate::http::{Dispatch, Failure, Files, IntoResponse, Next, Prefix, Request, Route, Router};
 use crate::namespace::Namespace;
+use crate::pattern::Pattern;
 
 /// An application as one core runs it. The factory that makes it runs once per core, so whatever its
 /// handlers share in an `Rc` is **per core**; what all cores must see goes through rooms.
@@ -11,9 +14,17 @@ use crate::namespace::Namespace;
 #[derive(Default)]
 pub struct App {
     pub(crate) namespaces: Vec<(String, Namespace)>,
+    pub(crate) patterns: Vec<Pattern>,
     router: Router,
     /// Whom to tell where it ended up, relative to this app.
     on_mount: Vec<(String, OnMount)>,
+}
+
+/// An application that knows where it is.
+pub(crate) struct Settled {
+    pub(crate) namespaces: Vec<(String, Namespace)>,
+    pub(crate) patterns: Vec<Pattern>,
+    pub(crate) site: Rc<Dispatch>,
 }
 
 type OnMount = Box<dyn FnOnce(&str)>;
@@ -26,7 +37,8 @@ impl App {
     }
 
     /// Serves a namespace under its name; a missing `/` in front is added. The last one of a name counts.
-    /// A client that asks for a name that is not here gets `connect_error` "Invalid namespace".
+    /// A client that asks for a name that is not here, and that no pattern takes
+    /// ([`App::namespace_matching`]), gets `connect_error` "Invalid namespace".
     pub fn namespace(mut self, name: &str, namespace: Namespace) -> Self {
         let name = with_slash(name);
         match self.namespaces.iter_mut().find(|(other, _)| *other == name) {
@@ -78,6 +90,7 @@ impl App {
             );
             self.namespaces.push((name, namespace));
         }
+        self.patterns.extend(app.patterns.into_iter().map(|pattern| pattern.below(&path)));
         let on_mount = app.on_mount.into_iter().map(|(inner, call)| (below(&path, &inner), call));
         self.on_mount.extend(on_mount);
         self.router = self.router.nest(&path, app.router);
@@ -92,14 +105,15 @@ impl App {
     }
 
     /// Tells everybody where they are, and gives the parts as they run.
-    pub(crate) fn settle(mut self) -> (Vec<(String, Namespace)>, std::rc::Rc<Dispatch>) {
+    pub(crate) fn settle(mut self) -> Settled {
         for (path, call) in self.on_mount {
             call(&path);
         }
         if !self.namespaces.iter().any(|(name, _)| name == "/") {
             self.namespaces.insert(0, ("/".into(), Namespace::new()));
         }
-        (self.namespaces, self.router.into_dispatch())
+        let (namespaces, patterns) = (self.namespaces, self.patterns);
+        Settled { namespaces, patterns, site: self.router.into_dispatch() }
     }
 
     fn routed(mut self, change: impl FnOnce(Router) -> Router) -> Self {
@@ -244,12 +258,11 @@ fn below(path: &str, name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
-    use std::rc::Rc;
 
     use super::*;
 
     fn names(app: App) -> Vec<String> {
-        app.settle().0.into_iter().map(|(name, _)| name).collect()
+        app.settle().namespaces.into_iter().map(|(name, _)| name).collect()
     }
 
     #[test]

@@ -34,18 +34,18 @@ pub struct Handshake {
     pub revision: u8,
 }
 
+/// How one event is encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Of the acknowledgement that is awaited.
+    pub(crate) id: Option<u64>,
+    pub(crate) is_recoverable: bool,
+}
+
 impl Shard {
     /// The socket's id as its client knows it.
     pub fn socket_id(&self, socket: SocketKey) -> Result<String, Gone> {
-        self.with(|state| {
-            let entry = state.sockets.get(socket).ok_or(Gone)?;
-            let name = &state.namespaces[usize::from(entry.namespace.0)].name;
-            let revision = state.sessions.get(entry.session).map(|it| it.engine.revision());
-            Ok(match revision {
-                Some(Revision::V3) if &**name != "/" => format!("{name}#{}", entry.id),
-                _ => entry.id.to_string(),
-            })
-        })
+        self.with(|state| state.id_of(socket))
     }
 
     /// What is known of the socket's client since its handshake.
@@ -91,7 +91,8 @@ impl Shard {
                 state.metrics.volatile_dropped.add(1);
                 return Ok(());
             }
-            state.emit(socket, session, None, name, args)
+            let how = How { id: None, is_recoverable: !options.volatile };
+            state.emit(socket, session, how, name, args)
         })?;
         self.nudge();
         Ok(())
@@ -116,7 +117,8 @@ impl Shard {
             }
             let namespace = entry.namespace;
             let id = state.next_ack(namespace);
-            state.emit(socket, session, Some(id), name, args)?;
+            let how = How { id: Some(id), is_recoverable: false };
+            state.emit(socket, session, how, name, args)?;
             state.sockets[socket].acks.insert(id, on_ack);
             if let Some(timeout) = timeout {
                 let at = state.now_ms.saturating_add(timeout.as_millis() as u64);
@@ -164,6 +166,17 @@ impl Shard {
 }
 
 impl State {
+    /// A socket's id as its client knows it.
+    pub(crate) fn id_of(&self, socket: SocketKey) -> Result<String, Gone> {
+        let entry = self.sockets.get(socket).ok_or(Gone)?;
+        let name = &self.namespaces[entry.namespace].name;
+        let revision = self.sessions.get(entry.session).map(|it| it.engine.revision());
+        Ok(match revision {
+            Some(Revision::V3) if &**name != "/" => format!("{name}#{}", entry.id),
+            _ => entry.id.to_string(),
+        })
+    }
+
     /// The session of a connected socket.
     pub(crate) fn session_of(&self, socket: SocketKey) -> Result<SessionKey, Gone> {
         match self.sockets.get(socket) {
@@ -174,7 +187,7 @@ impl State {
 
     /// The id of the next acknowledgement that the namespace asks for.
     pub(crate) fn next_ack(&mut self, namespace: NamespaceId) -> u64 {
-        let namespace = &mut self.namespaces[usize::from(namespace.0)];
+        let namespace = &mut self.namespaces[namespace];
         let id = namespace.next_ack;
         namespace.next_ack += 1;
         id
@@ -182,17 +195,22 @@ impl State {
 
     pub(crate) fn namespace_name(&self, socket: SocketKey) -> std::rc::Rc<str> {
         let namespace = self.sockets[socket].namespace;
-        self.namespaces[usize::from(namespace.0)].name.clone()
+        self.namespaces[namespace].name.clone()
     }
 
     fn emit<T: EmitArgs + ?Sized>(
         &mut self,
         socket: SocketKey,
         session: SessionKey,
-        id: Option<u64>,
+        how: How,
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
+        let is_watched = self.watches_outgoing && self.sockets[socket].watched;
+        if is_watched || self.recovery.is_some() {
+            return self.emit_and_keep(socket, session, how, name, args);
+        }
+        let How { id, .. } = how;
         let namespace = self.namespace_name(socket);
         self.send_written(session, |out, attachments| {
             args.write_event(out, attachments, &namespace, id, name)

@@ -1,8 +1,8 @@
 //! Who runs where.
 //!
 //! One glommio executor is pinned to each core. On it runs one shard: its own `SO_REUSEPORT` listener, its
-//! own io_uring, its own connections, sessions, sockets and rooms. Shards share nothing but the directory
-//! of interest and the channels between them. The crate knows no application: it calls one through the
+//! own io_uring, its own connections, sessions, sockets and rooms. Shards share nothing but the registry
+//! of namespaces, the directory of interest and the channels between them. The crate knows no application: it calls one through the
 //! [`Application`] trait and serves it through [`Shard`].
 //!
 //! It may depend on `yamabiko-protocol` for what bytes mean, on glommio, io-uring and flume; never on
@@ -20,9 +20,12 @@
 //! | `exchange`, `request_body`, `response_body` | requests of the application: their bodies in, their answers out, in pieces |
 //! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
+//! | `registry`, `catalog`, `census` | the namespaces of the node, those that a shard has met; how many there are of everything |
 //! | `packet`, `emit`, `task` | what is sent to sockets; the futures of handlers |
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
+//! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
+//! | `recovery` | clients that come back: what they get again, and what is kept for that |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
@@ -30,6 +33,8 @@ mod answer;
 mod application;
 mod boot;
 mod broadcast;
+mod catalog;
+mod census;
 mod connection;
 mod driver;
 mod emit;
@@ -49,11 +54,14 @@ mod metrics;
 mod namespace;
 mod operation;
 mod outbox;
+mod outgoing;
 mod outside;
 mod overtaken;
 mod packet;
 mod polling;
 mod preflight;
+mod recovery;
+mod registry;
 mod request;
 mod request_body;
 mod response_body;
@@ -68,11 +76,12 @@ mod upgrade;
 mod wheel;
 
 pub use application::{
-    Application, DisconnectReason, EngineApplication, HttpReply, NamespaceId, SessionKey,
-    SocketKey, SocketState,
+    Application, DisconnectReason, EngineApplication, HttpReply, NamespaceId, RoomChange,
+    SessionKey, SocketKey, SocketState,
 };
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
+pub use census::Count;
 pub use emit::{EmitOptions, Handshake};
 pub use exchange::{Client, Departure, Exchange};
 pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
@@ -83,8 +92,9 @@ pub use operation::Operation;
 pub use outside::{Outside, Unreached};
 pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
 pub use preflight::Unfit;
+pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};
-pub use settings::{Limits, RingSettings, Settings};
+pub use settings::{ConnectionStateRecovery, Limits, RingSettings, Settings};
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

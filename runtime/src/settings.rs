@@ -7,6 +7,12 @@ use yamabiko_protocol::engine;
 use yamabiko_protocol::http::{Cookie, Cors};
 use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
 
+use crate::registry::NAMESPACES_MAX;
+
+/// The largest `dynamic_namespaces_max`: what is left of the ids is for those that are declared.
+const DYNAMIC_NAMESPACES_MAX: usize = 60_000;
+const _: () = assert!(DYNAMIC_NAMESPACES_MAX < NAMESPACES_MAX);
+
 /// Settings of one node.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -16,6 +22,9 @@ pub struct Settings {
     pub shards: Option<usize>,
     /// Pin each shard to a core.
     pub pin: bool,
+    /// Give a new connection to the shard on the core that its first packet was handled at, where that
+    /// core has one; without, and from other cores, the kernel spreads them by hash. Needs pinned shards.
+    pub steer_by_cpu: bool,
 
     /// Socket.IO's `path`: the Engine.IO path, without its trailing slash.
     pub path: String,
@@ -37,6 +46,11 @@ pub struct Settings {
     pub upgrade_timeout: Duration,
     /// Socket.IO's `connectTimeout`.
     pub connect_timeout: Duration,
+    /// Socket.IO's `cleanupEmptyChildNamespaces`: a dynamic namespace goes with its last socket on the
+    /// node.
+    pub cleanup_empty_child_namespaces: bool,
+    /// Socket.IO's `connectionStateRecovery`; off without it.
+    pub connection_state_recovery: Option<ConnectionStateRecovery>,
     /// Socket.IO's `maxHttpBufferSize`, in bytes: the largest message and polling body.
     pub max_http_buffer_size: usize,
     /// Socket.IO's `cors`; no header at all without it.
@@ -72,16 +86,33 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Namespaces that one client may have joined or asked to join.
     pub namespaces_per_client_max: usize,
+    /// Dynamic namespaces of the whole node; who asks for one more is refused with "Too many namespaces".
+    pub dynamic_namespaces_max: usize,
     /// Rooms that one socket may be in.
     pub rooms_per_socket_max: usize,
     /// Acknowledgements that the server may wait for from one socket.
     pub pending_acks_max: usize,
-    /// Events that may wait while a namespace's middleware is deciding about their socket.
+    /// Events of one socket that may wait: while its namespace's guards decide about it, or while its
+    /// namespace's middleware decides about an earlier event.
     pub early_events_max: usize,
     /// Bounds on one HTTP request.
     pub http: HttpLimits,
     /// Bounds on one Socket.IO packet.
     pub packet: PacketLimits,
+}
+
+/// What is kept for clients that come back. Each shard keeps its own.
+#[derive(Debug, Clone)]
+pub struct ConnectionStateRecovery {
+    /// Socket.IO's `maxDisconnectionDuration`: how long a client may be away.
+    pub max_disconnection_duration: Duration,
+    /// Socket.IO's `skipMiddlewares`: who comes back is not asked again.
+    pub skip_middlewares: bool,
+    /// Bytes of events that a shard keeps; the oldest go first, and with them the recovery of who needs
+    /// them.
+    pub log_bytes_max: usize,
+    /// Clients that may be away from a shard at a time; those who went first go first.
+    pub sessions_max: usize,
 }
 
 /// Sizes of one shard's io_uring.
@@ -103,6 +134,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3000)),
             shards: None,
             pin: true,
+            steer_by_cpu: false,
             path: "/socket.io".into(),
             add_trailing_slash: true,
             polling: true,
@@ -113,6 +145,8 @@ impl Default for Settings {
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
             connect_timeout: Duration::from_millis(45_000),
+            cleanup_empty_child_namespaces: false,
+            connection_state_recovery: None,
             max_http_buffer_size: MESSAGE_BYTES_MAX,
             cors: None,
             cookie: None,
@@ -133,11 +167,23 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(60),
             outbox_bytes_max: 16 * MESSAGE_BYTES_MAX,
             namespaces_per_client_max: 64,
+            dynamic_namespaces_max: 10_000,
             rooms_per_socket_max: 1024,
             pending_acks_max: 16_384,
             early_events_max: 128,
             http: HttpLimits::default(),
             packet: PacketLimits::default(),
+        }
+    }
+}
+
+impl Default for ConnectionStateRecovery {
+    fn default() -> Self {
+        Self {
+            max_disconnection_duration: Duration::from_secs(120),
+            skip_middlewares: true,
+            log_bytes_max: 64 * 1024 * 1024,
+            sessions_max: 100_000,
         }
     }
 }
@@ -179,6 +225,10 @@ impl Settings {
             false => Err(message.to_owned()),
         };
         ensure(self.path.starts_with('/'), "path must start with '/'")?;
+        ensure(
+            self.pin || !self.steer_by_cpu,
+            "steer-by-cpu needs pinned shards, and no-pin is set",
+        )?;
         ensure(self.polling || self.websocket, "transports must not be empty")?;
         ensure(!self.ping_interval.is_zero(), "pingInterval must be above 0")?;
         ensure(!self.ping_timeout.is_zero(), "pingTimeout must be above 0")?;
@@ -189,6 +239,10 @@ impl Settings {
         ensure(
             self.limits.outbox_bytes_max >= self.max_http_buffer_size,
             "outboxBytesMax must be at least maxHttpBufferSize",
+        )?;
+        ensure(
+            self.limits.dynamic_namespaces_max <= DYNAMIC_NAMESPACES_MAX,
+            "dynamicNamespacesMax must be at most 60000",
         )?;
         ensure(
             self.ring.entries.is_power_of_two() && (64..=32_768).contains(&self.ring.entries),

@@ -23,16 +23,21 @@ use yamabiko_protocol::limits::WebSocketLimits;
 use yamabiko_protocol::socket::Spares;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
+use crate::catalog::Catalog;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::heart::Heart;
 use crate::identity::Identities;
 use crate::inquiry::{Gathering, InquiryKey};
 use crate::interest::Directory;
+use crate::membership::RoomNews;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
 use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
+use crate::outgoing::Outgoing;
 use crate::overtaken::Overtaken;
+use crate::recovery::{Notice, Recovery, RestoringKey};
+use crate::registry::Registry;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
 use crate::room::Rooms;
 use crate::session::{SessionEntry, SessionKey};
@@ -53,7 +58,9 @@ pub(crate) struct Place {
     pub(crate) listener: OwnedFd,
     pub(crate) settings: Arc<Settings>,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) registry: Arc<Registry>,
+    /// Those of all shards.
+    pub(crate) metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) mesh: MeshEnd,
     pub(crate) doorbell: Doorbell,
 }
@@ -68,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) shards: usize,
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: Arc<ShardMetrics>,
+    /// Those of all shards.
+    pub(crate) node_metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) state: RefCell<State>,
     application: OnceCell<Rc<dyn Application>>,
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
@@ -88,6 +97,8 @@ pub(crate) enum Timer {
     Ack(SocketKey, u64, u64),
     /// A shard waits for answers.
     Inquiry(InquiryKey),
+    /// A shard waits for what others have kept of a socket.
+    Restoring(RestoringKey),
 }
 
 /// Everything the shard owns.
@@ -102,7 +113,7 @@ pub(crate) struct State {
     pub(crate) session_ids: HashMap<SessionId, SessionKey>,
     pub(crate) sockets: SlotMap<SocketKey, SocketEntry>,
     pub(crate) socket_ids: HashMap<(NamespaceId, SessionId), SocketKey>,
-    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) namespaces: Catalog,
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
     pub(crate) overtaken: Overtaken,
@@ -110,6 +121,8 @@ pub(crate) struct State {
     pub(crate) joinings: SlotMap<JoiningKey, Joining>,
     /// Questions to other shards that are not answered yet.
     pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
+    /// What is kept for clients that may come back, if that is asked for.
+    pub(crate) recovery: Option<Box<Recovery>>,
     /// Spare write buffers.
     pub(crate) pool: Pool,
     trim_at_ms: u64,
@@ -119,6 +132,12 @@ pub(crate) struct State {
     pub(crate) chatty: Vec<SessionKey>,
     /// Things to do as soon as the state is not borrowed.
     pub(crate) errands: Vec<Errand>,
+    /// What the application has yet to be told of rooms.
+    pub(crate) room_news: Vec<RoomNews>,
+    /// The application watches what is sent to some sockets.
+    pub(crate) watches_outgoing: bool,
+    /// What was sent to them.
+    pub(crate) outgoing: Vec<Outgoing>,
     /// Reused by every call into a session.
     pub(crate) effects: Vec<Effect<ConnectionKey>>,
     /// Reused by every encoder.
@@ -148,13 +167,6 @@ pub(crate) struct State {
     accepting: bool,
 }
 
-/// A namespace and the counter its acknowledgement ids come from, which sockets and broadcasts share as
-/// in the reference.
-pub(crate) struct Namespace {
-    pub(crate) name: Rc<str>,
-    pub(crate) next_ack: u64,
-}
-
 /// Something that needs the application, or a fresh look, and so cannot be done inside a borrow.
 pub(crate) enum Errand {
     /// Bytes of this connection can be parsed on.
@@ -165,6 +177,8 @@ pub(crate) enum Errand {
     Replay(SocketKey, Vec<EarlyEvent>),
     /// What somebody waits for has come, or will not come.
     Wake(Waker),
+    /// This shard tells itself something about a client that comes or goes.
+    Notice(Box<Notice>),
 }
 
 impl Shard {
@@ -173,7 +187,10 @@ impl Shard {
         place: Place,
         factory: impl Fn(Shard) -> Rc<dyn Application>,
     ) -> Result<Self, String> {
-        let Place { id, shards, listener, settings, directory, metrics, mesh, doorbell } = place;
+        let Place { id, shards, listener, settings, directory, registry, mesh, doorbell, .. } =
+            place;
+        let node_metrics = place.metrics;
+        let metrics = Arc::clone(&node_metrics[usize::from(id)]);
         let sizes = RingSizes {
             entries: settings.ring.entries,
             buffers: settings.ring.buffers,
@@ -191,17 +208,24 @@ impl Shard {
             session_ids: HashMap::new(),
             sockets: SlotMap::with_key(),
             socket_ids: HashMap::new(),
-            namespaces: Vec::new(),
-            rooms: Rooms::new(id, 0, Arc::clone(&directory)),
+            namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
+            rooms: Rooms::new(id, directory),
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
             inquiries: SlotMap::with_key(),
+            recovery: settings
+                .connection_state_recovery
+                .as_ref()
+                .map(|settings| Box::new(Recovery::new(id, settings, unix_ms()))),
             pool: Pool::default(),
             trim_at_ms: 0,
             dirty: Vec::new(),
             chatty: Vec::new(),
             errands: Vec::new(),
+            room_news: Vec::new(),
+            watches_outgoing: false,
+            outgoing: Vec::new(),
             effects: Vec::new(),
             scratch: Vec::new(),
             scratch_attachments: Vec::new(),
@@ -226,6 +250,7 @@ impl Shard {
             shards,
             settings,
             metrics,
+            node_metrics,
             state: RefCell::new(state),
             application: OnceCell::new(),
             engine_application: OnceCell::new(),
@@ -236,24 +261,26 @@ impl Shard {
             started: Instant::now(),
             ended: Cell::new(false),
         }));
-        let application = factory(shard.clone());
-        let names = application.namespaces();
-        if let Some(engine) = application.engine() {
-            let _ = shard.0.engine_application.set(engine);
-        }
-        {
-            let mut state = shard.0.state.borrow_mut();
-            state.is_engine_only = shard.0.engine_application.get().is_some();
-            state.rooms = Rooms::new(id, names.len(), directory);
-            state.namespaces = names
-                .iter()
-                .map(|name| Namespace { name: Rc::from(&**name), next_ack: 0 })
-                .collect();
-            state.listen();
-        }
-        let set = shard.0.application.set(application);
-        assert!(set.is_ok(), "the application is set once");
+        shard.put_on(factory(shard.clone()))?;
         Ok(shard)
+    }
+
+    /// Puts the application on, and begins to accept.
+    fn put_on(&self, application: Rc<dyn Application>) -> Result<(), String> {
+        if let Some(engine) = application.engine() {
+            let _ = self.0.engine_application.set(engine);
+        }
+        for name in application.namespaces() {
+            self.with(|state| state.declare_namespace(&name))?;
+        }
+        let set = self.0.application.set(application);
+        assert!(set.is_ok(), "the application is set once");
+        self.application().start();
+        self.with(|state| {
+            state.is_engine_only = self.0.engine_application.get().is_some();
+            state.listen();
+        });
+        Ok(())
     }
 
     /// This shard's number, from 0.
@@ -264,11 +291,6 @@ impl Shard {
     /// How many shards the node has.
     pub fn shards(&self) -> usize {
         self.0.shards
-    }
-
-    /// The names of the application's namespaces; the order gives their ids.
-    pub fn namespaces(&self) -> Vec<String> {
-        self.with(|state| state.namespaces.iter().map(|it| String::from(&*it.name)).collect())
     }
 
     /// This shard's counters, readable from any thread.
@@ -283,6 +305,10 @@ impl Shard {
 
     pub(crate) fn application(&self) -> &Rc<dyn Application> {
         self.0.application.get().expect("set before the first turn")
+    }
+
+    pub(crate) fn has_application(&self) -> bool {
+        self.0.application.get().is_some()
     }
 
     pub(crate) fn engine_application(&self) -> Option<&Rc<dyn EngineApplication>> {
@@ -366,6 +392,7 @@ impl Shard {
             Parcel::Joined { by, key } => self.with(|state| state.joined(by, key)),
             Parcel::Inquiry(inquiry) => self.respond(&inquiry),
             Parcel::News(news) => self.hear(news),
+            Parcel::Notice(notice) => self.notice(*notice),
             Parcel::Call(call) => call.run(self),
             Parcel::Drain => self.drain(),
         }
@@ -379,8 +406,10 @@ impl Shard {
                 Errand::Bury(session) => self.bury(session),
                 Errand::Replay(socket, early) => self.replay_early_events(socket, early),
                 Errand::Wake(waker) => waker.wake(),
+                Errand::Notice(notice) => self.notice(*notice),
             }
         }
+        self.tell_outgoing();
     }
 
     /// Hands this turn's output to the kernel and the mesh.
@@ -389,7 +418,7 @@ impl Shard {
             state.flush_sessions();
             let wrote = state.flush();
             let posted = state.mesh.flush();
-            wrote || posted || !state.errands.is_empty()
+            wrote || posted || !state.errands.is_empty() || !state.outgoing.is_empty()
         })
     }
 
@@ -412,6 +441,7 @@ impl Shard {
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
             state.forget_old_joinings();
+            state.expire_absences();
             if now >= state.trim_at_ms {
                 state.trim_at_ms = now + TRIM_EVERY_MS;
                 state.pool.trim();
@@ -424,6 +454,7 @@ impl Shard {
                 Timer::Session(key) => self.session_timer(key),
                 Timer::Ack(socket, id, at_ms) => self.ack_timer(socket, id, at_ms),
                 Timer::Inquiry(key) => self.inquiry_timer(key),
+                Timer::Restoring(key) => self.restoring_timer(key),
             }
         }
         if accept_again {
@@ -525,7 +556,12 @@ impl Shard {
         }
         let _ = state.ring.enter();
         state.mesh.close();
-        for gauge in [&state.metrics.connections, &state.metrics.sessions, &state.metrics.sockets] {
+        state.rooms.close_all();
+        state.namespaces.close();
+        let metrics = &state.metrics;
+        let gauges =
+            [&metrics.connections, &metrics.sessions, &metrics.sockets, &metrics.namespaces];
+        for gauge in gauges {
             gauge.sub(gauge.value());
         }
     }
@@ -549,17 +585,14 @@ impl State {
     }
 
     fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.chatty.is_empty() || !self.errands.is_empty()
+        !self.dirty.is_empty()
+            || !self.chatty.is_empty()
+            || !self.errands.is_empty()
+            || !self.outgoing.is_empty()
     }
 }
 
 /// Milliseconds since 1970, for what Socket.IO shows to people (`handshake.issued`).
 pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
-}
-
-/// The number of a namespace by its name.
-pub(crate) fn namespace_named(namespaces: &[Namespace], name: &str) -> Option<NamespaceId> {
-    let index = namespaces.iter().position(|namespace| &*namespace.name == name)?;
-    Some(NamespaceId(index as u16))
 }

@@ -57,6 +57,19 @@ pub struct Options {
     )]
     pub(super) no_pin: Option<bool>,
 
+    /// Give new connections to the shard on the core that their packets arrive at, instead of spreading them
+    /// evenly: for network cards with a queue for each core; needs Linux 6.2 [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_STEER_BY_CPU",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) steer_by_cpu: Option<bool>,
+
     /// Time for the clean shutdown; what is left is cut [default: 10s]
     #[arg(long, value_name = "TIME", env = "YAMABIKO_SHUTDOWN_TIMEOUT")]
     pub(super) shutdown_timeout: Option<Time>,
@@ -147,6 +160,53 @@ pub struct Options {
     #[arg(long, value_name = "TIME", env = "YAMABIKO_CONNECT_TIMEOUT", help_heading = SOCKETS)]
     pub(super) connect_timeout: Option<Time>,
 
+    /// Remove a dynamic namespace with its last socket [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_CLEANUP_EMPTY_CHILD_NAMESPACES",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) cleanup_empty_child_namespaces: Option<bool>,
+
+    /// Give clients that come back soon their socket, with id, rooms, data and the events they missed
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_CONNECTION_STATE_RECOVERY",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) connection_state_recovery: Option<bool>,
+
+    /// How long those clients may be away [default: 2m]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "YAMABIKO_MAX_DISCONNECTION_DURATION",
+        help_heading = SOCKETS
+    )]
+    pub(super) max_disconnection_duration: Option<Time>,
+
+    /// Do not put them through the namespace's guards again [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_SKIP_MIDDLEWARES",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub(super) skip_middlewares: Option<bool>,
+
     /// Largest message and polling body, in bytes [default: 1000000]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_MAX_HTTP_BUFFER_SIZE", help_heading = SOCKETS)]
     pub(super) max_http_buffer_size: Option<usize>,
@@ -218,6 +278,10 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_NAMESPACES_PER_CLIENT_MAX", help_heading = LIMITS)]
     pub(super) namespaces_per_client_max: Option<usize>,
 
+    /// Dynamic namespaces of all shards together, at most 60000 [default: 10000]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_DYNAMIC_NAMESPACES_MAX", help_heading = LIMITS)]
+    pub(super) dynamic_namespaces_max: Option<usize>,
+
     /// Rooms that one socket may be in [default: 1024]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_ROOMS_PER_SOCKET_MAX", help_heading = LIMITS)]
     pub(super) rooms_per_socket_max: Option<usize>,
@@ -226,9 +290,17 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_PENDING_ACKS_MAX", help_heading = LIMITS)]
     pub(super) pending_acks_max: Option<usize>,
 
-    /// Events of one socket that may wait for its namespace's guards [default: 128]
+    /// Events of one socket that may wait for its namespace's guards or middleware [default: 128]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_EARLY_EVENTS_MAX", help_heading = LIMITS)]
     pub(super) early_events_max: Option<usize>,
+
+    /// Events that a shard keeps for clients that come back, in bytes [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_RECOVERY_LOG_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) recovery_log_bytes_max: Option<usize>,
+
+    /// Clients that may be away from a shard at a time and come back [default: 100000]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_RECOVERY_SESSIONS_MAX", help_heading = LIMITS)]
+    pub(super) recovery_sessions_max: Option<usize>,
 
     /// Request line and headers together, in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_HEAD_BYTES_MAX", help_heading = LIMITS)]

@@ -17,6 +17,7 @@ const options = {
   maxHttpBufferSize: number("MAX_HTTP_BUFFER_SIZE"),
   allowEIO3: env.ALLOW_EIO3 === "1",
   cookie: env.COOKIE === undefined ? undefined : true,
+  connectionStateRecovery: env.RECOVERY === "1" ? {} : undefined,
   cors: env.CORS && { origin: env.CORS === "*" ? "*" : [env.CORS], credentials: true },
 };
 // An option that is present and undefined would replace its default.
@@ -43,6 +44,7 @@ function echoes(socket) {
   );
   socket.on("slow", async (ms, value, ack) => (await sleep(ms), ack(value)));
   socket.on("bye", (close) => socket.disconnect(close));
+  socket.on("namespace", (ack) => ack(socket.nsp.name));
   socket.on("whoami", (ack) => ack({ id: socket.id, shard: 0, transport: socket.conn.transport.name }));
 }
 
@@ -56,6 +58,13 @@ io.of("/late").use(async (_, next) => (await sleep(100), next()));
 io.of("/late").on("connection", (socket) => {
   socket.on("message", (...args) => socket.emit("message-back", ...args));
 });
+io.of("/strict").on("connection", (socket) => {
+  socket.use(([event], next) => next(event === "forbidden" ? new Error("not you") : undefined));
+  socket.on("error", (error) => socket.emit("problem", error.message));
+  socket.on("forbidden", () => socket.emit("problem", "it was not refused"));
+  socket.on("message-with-ack", (...args) => args.pop()(...args));
+});
+io.of(/^\/dynamic-\d+$/).on("connection", echoes);
 
 http.listen(number("PORT") ?? 0, "127.0.0.1", () => console.log(`ready ${http.address().port}`));
 process.on("SIGTERM", () => {
