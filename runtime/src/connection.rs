@@ -181,7 +181,7 @@ impl Connection {
     fn wants_input(&self) -> bool {
         match (self.stage, &self.role) {
             (Stage::Open, Role::Http(Http { phase: Phase::Exchange(exchange), .. })) => {
-                exchange.wants_input()
+                exchange.wants_input() && self.inbox.len() <= PIPELINED_BYTES_MAX
             }
             (Stage::Open | Stage::Finishing | Stage::Lingering, _) => true,
             (Stage::Moving { .. } | Stage::Closed, _) => false,
