@@ -489,7 +489,7 @@ fn requests_sent_ahead_of_an_endless_answer_do_not_pile_up() {
     let mut wire = Wire::open(inside.address());
     wire.send(get("/river", ""));
     wire.head().unwrap();
-    let ahead = get("/now", "").repeat(50_000);
+    let ahead = get("/now", "").repeat(500_000);
     let mut sent = 0;
     for _ in 0..600 {
         for _ in 0..10 {
@@ -498,7 +498,9 @@ fn requests_sent_ahead_of_an_endless_answer_do_not_pile_up() {
         sent += wire.send_until_stuck(&ahead.as_bytes()[sent..], Duration::from_millis(1));
     }
     let taken = inside.count(|metrics| metrics.bytes_in.value());
-    assert!(taken < 1 << 20, "{taken} bytes were taken in of {sent}");
+    // The kernel may fill all of a core's receive buffers, 4 MiB, before the core says that it is enough.
+    assert!(taken < 8 << 20, "{taken} bytes were taken in of {sent}");
+    assert!(sent > 1 << 20, "{sent} bytes do not pile up");
 }
 
 #[test]
