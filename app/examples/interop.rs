@@ -11,9 +11,10 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Serialize;
-use yamabiko::http::{Cookie, Cors, Origins};
+use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
 use yamabiko::{
-    App, Config, ConnectionStateRecovery, Event, Namespace, RawArgs, Regex, Reject, Server, Socket,
+    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Regex, Reject,
+    RequestExt, Server, Socket,
 };
 
 #[derive(Serialize)]
@@ -172,6 +173,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .namespace("/late", late())
             .namespace("/strict", strict())
             .namespace_matching(dynamic, echoes())
+            // Reads its body before it says that there is nothing.
+            .post("/anywhere", async |mut request| {
+                request.bytes().await?;
+                Err::<(), _>(Failure::from(StatusCode::NOT_FOUND))
+            })
     })?;
     Ok(())
 }

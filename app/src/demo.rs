@@ -8,12 +8,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 use yamabiko_protocol::engine::SessionId;
 use yamabiko_protocol::http::is_not_modified;
-use yamabiko_runtime::HttpRequest;
 
 use crate::answer::Reject;
 use crate::app::App;
+use crate::http::{Failure, IntoResponse, Request, RequestExt, Response, StatusCode, header};
 use crate::namespace::Namespace;
-use crate::response::Response;
 use crate::socket::Socket;
 
 /// Longest name and room, and longest line, in characters.
@@ -86,19 +85,28 @@ struct Typing<'a> {
 /// The demo as an app for one core.
 pub fn app() -> App {
     let page = FILES.iter().fold(App::new(), |app, (path, content_type, text)| {
-        app.get(path, move |request| file(request, content_type, text))
+        app.get(path, async move |request| file(&request, content_type, text))
     });
     page.namespace("/", chat())
 }
 
-fn file(request: &HttpRequest<'_>, content_type: &'static str, text: &'static str) -> Response {
+fn file(
+    request: &Request,
+    content_type: &'static str,
+    text: &'static str,
+) -> Result<Response, Failure> {
     // While the demo is being worked on the version stays and the text does not.
     let etag = format!("\"{}-{:x}\"", env!("CARGO_PKG_VERSION"), fingerprint(text));
-    let response = match is_not_modified(request.head.header("if-none-match"), &etag) {
-        true => Response::not_modified(),
-        false => Response::new(200, content_type, text),
+    let (status, text) = match is_not_modified(request.header("if-none-match"), &etag) {
+        true => (StatusCode::NOT_MODIFIED, ""),
+        false => (StatusCode::OK, text),
     };
-    response.with_header("ETag", etag).with_header("Cache-Control", "no-cache")
+    let fields = [
+        (header::CONTENT_TYPE, content_type),
+        (header::ETAG, &*etag),
+        (header::CACHE_CONTROL, "no-cache"),
+    ];
+    (status, fields, text).into_response()
 }
 
 /// FNV-1a: tells versions of a file apart, nothing more.

@@ -45,6 +45,39 @@
 //! nobody. A panic in one ends its socket, with DISCONNECT, and nothing else. What a refusal or an argument
 //! of the wrong type becomes is told at [`IntoAck`] and [`Namespace::on`].
 //!
+//! # HTTP beside it, and applications of several parts
+//!
+//! An [`App`] is a [`Router`] too: routes with parameters, layers (Express's middleware), files, bodies in
+//! pieces, server-sent events. Handlers are `async`, may wait, and may share an `Rc`. An app can be
+//! [mounted](App::mount) in another, with its routes, layers, files and namespaces.
+//!
+//! ```
+//! use std::cell::RefCell;
+//! use std::rc::Rc;
+//! use yamabiko::{App, Failure, Files, Json, Namespace, RequestExt, Socket, compression};
+//!
+//! fn chat() -> App {
+//!     let lines: Rc<RefCell<Vec<String>>> = Rc::default(); // per core
+//!     let (heard, recent) = (Rc::clone(&lines), lines);
+//!     App::new()
+//!         .namespace("/", Namespace::new().on("say", move |_: Socket, text: String| {
+//!             heard.borrow_mut().push(text);
+//!         }))
+//!         .get("/recent/{count}", async move |request| -> Result<_, Failure> {
+//!             let count: usize = request.param("count")?; // 400 if it is no number
+//!             Ok(Json(recent.borrow().iter().rev().take(count).cloned().collect::<Vec<_>>()))
+//!         })
+//! }
+//!
+//! fn site() -> App {
+//!     App::new()
+//!         .layer(compression())
+//!         .files("/", Files::new("public"))
+//!         .mount("/chat", chat()) // GET /chat/recent/10, and namespace /chat
+//! }
+//! # site();
+//! ```
+//!
 //! # Modules
 //!
 //! The crate depends on `yamabiko-runtime`, which runs the cores, and on `yamabiko-protocol` for the types
@@ -53,7 +86,8 @@
 //!
 //! | module | what it owns |
 //! |---|---|
-//! | `app`, `response` | namespaces and HTTP routes of an application; what routes answer |
+//! | `app` | what an application is made of, and applications mounted in it |
+//! | [`http`] | routers, layers, files, bodies in pieces |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
 //! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
@@ -76,13 +110,13 @@ mod dispatch;
 mod handle;
 mod handler;
 mod handshake;
+pub mod http;
 mod listeners;
 mod middleware;
 mod namespace;
 mod pattern;
 mod rare;
 mod remote;
-mod response;
 mod responses;
 mod room;
 mod running;
@@ -91,6 +125,10 @@ mod server;
 mod socket;
 mod space;
 
+pub use self::http::{
+    Body, Client, Dotfiles, Failure, Files, Html, IntoResponse, Json, Next, Redirect, Request,
+    RequestExt, Response, Route, Router, Sse, SseEvent, SseSender, compression,
+};
 pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
@@ -104,15 +142,13 @@ pub use pattern::NamespacePattern;
 pub use rare::ListenerId;
 pub use regex::Regex;
 pub use remote::{Fetched, RemoteSocket};
-pub use response::Response;
 pub use responses::{AcksFailure, Incomplete};
 pub use room::Room;
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
-pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest,
-    JoinError, RawArgs, ServeError, Settings, ShardMetrics, Unreached,
+    ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, JoinError,
+    RawArgs, ServeError, Settings, ShardMetrics, Unreached,
 };

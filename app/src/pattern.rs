@@ -17,6 +17,33 @@ pub(crate) struct Pattern {
     pub(crate) handlers: Rc<Namespace>,
 }
 
+impl Pattern {
+    /// The same for an app that is mounted at a path, whose names have the path before them.
+    pub(crate) fn below(self, path: &str) -> Self {
+        let path: Box<str> = path.into();
+        let matcher = match self.matcher {
+            Matcher::Name(takes) => {
+                Matcher::Name(Box::new(move |name| within(&path, name).is_some_and(&takes)))
+            }
+            Matcher::Asked(takes) => {
+                Matcher::Asked(Box::new(move |name, auth| match within(&path, &name) {
+                    Some(inner) => takes(inner.into(), auth),
+                    None => Box::pin(std::future::ready(false)),
+                }))
+            }
+        };
+        Self { matcher, ..self }
+    }
+}
+
+/// A namespace's name as an app knows it that is mounted at this path; none if it is not the app's.
+fn within<'a>(path: &str, name: &'a str) -> Option<&'a str> {
+    match name.strip_prefix(path)? {
+        "" => Some("/"),
+        inner => inner.starts_with('/').then_some(inner),
+    }
+}
+
 type Asked = Box<dyn Fn(String, Option<&str>) -> Pin<Box<dyn Future<Output = bool>>>>;
 
 /// Tells which names are taken.
@@ -139,6 +166,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn the_patterns_of_an_app_see_names_without_its_path() {
+        let pattern = |matcher| Pattern { matcher, handlers: Rc::new(Namespace::new()) };
+        let regex = pattern(Regex::new("^/a-[0-9]+$").unwrap().matcher());
+        let asked = async |name: String, _: Value| name == "/a-1";
+        let asked = pattern(asked.matcher());
+        let [regex, asked] = [regex, asked].map(|it| it.below("/in").below("/out").matcher);
+        for (name, expected) in
+            [("/out/in/a-1", true), ("/a-1", false), ("/in/a-1", false), ("/out/ina-1", false)]
+        {
+            let taken = [&regex, &asked].map(|matcher| takes(matcher, name, None));
+            assert_eq!(taken, [expected; 2], "{name}");
+        }
+        let main = pattern((|name: &str| name == "/").matcher()).below("/chat").matcher;
+        assert!(takes(&main, "/chat", None) && !takes(&main, "/chats", None));
+        let unmoved = pattern((|name: &str| name == "/x").matcher()).below("").matcher;
+        assert!(takes(&unmoved, "/x", None));
     }
 
     #[test]

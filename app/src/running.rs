@@ -1,19 +1,18 @@
 //! An app on its shard: how the shard's events reach the handlers.
 
-use std::collections::HashMap;
 use std::rc::Rc;
 
-use yamabiko_protocol::http::Method;
+use yamabiko_protocol::http::{Head, Method};
 use yamabiko_protocol::socket::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply,
+    Application, DisconnectReason, Exchange, HttpReply, NamespaceId, RoomChange, ServerReply,
     Shard, SocketKey, SocketState,
 };
 
-use crate::app::{App, Route};
+use crate::app::{App, Settled};
 use crate::data::EMPTY;
 use crate::dispatch;
-use crate::response::Response;
+use crate::http::{Dispatch, answering};
 use crate::room::Room;
 use crate::serve_client::Bundle;
 use crate::socket::{Inner, Socket};
@@ -23,14 +22,15 @@ use crate::space::{Space, Spaces};
 pub(crate) struct Running {
     shard: Shard,
     spaces: Rc<Spaces>,
-    routes: HashMap<String, Route>,
+    site: Rc<Dispatch>,
     bundle: Option<Bundle>,
 }
 
 impl Running {
     pub(crate) fn new(app: App, bundle: Option<Bundle>, shard: Shard) -> Self {
-        let spaces = Rc::new(Spaces::new(shard.clone(), app.namespaces, app.patterns));
-        Self { shard, spaces, routes: app.routes, bundle }
+        let Settled { namespaces, patterns, site } = app.settle();
+        let spaces = Rc::new(Spaces::new(shard.clone(), namespaces, patterns));
+        Self { shard, spaces, site, bundle }
     }
 
     /// A socket, and what is known of it for as long as the call lasts.
@@ -152,22 +152,15 @@ impl Application for Running {
         Some(data.unwrap_or_else(|| EMPTY.into()))
     }
 
-    fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply> {
+    fn file(&self, head: &Head<'_>) -> Option<HttpReply> {
         let settings = self.shard.settings();
         // With `cors` a preflight is answered before anything is looked for, as in Node.
-        let is_preflight = settings.cors.is_some() && request.head.method() == Method::Options;
-        if let Some(bundle) = self.bundle.as_ref().filter(|_| !is_preflight)
-            && let Some(reply) = bundle.serve(&settings.path, request)
-        {
-            return Some(reply);
-        }
-        let route = self.routes.get(request.head.path())?;
-        let response = match request.head.method() {
-            Method::Get | Method::Head => route(request),
-            _ => Response::new(405, "text/plain; charset=utf-8", "Method Not Allowed")
-                .with_header("Allow", "GET, HEAD"),
-        };
-        Some(response.into())
+        let is_preflight = settings.cors.is_some() && head.method() == Method::Options;
+        self.bundle.as_ref().filter(|_| !is_preflight)?.serve(&settings.path, head)
+    }
+
+    fn request(&self, head: &Head<'_>, exchange: Exchange) {
+        answering::take(&self.shard, &self.site, head, exchange);
     }
 }
 

@@ -25,16 +25,14 @@ use crate::serve_client::Bundle;
 /// reach a namespace's sockets without having one of them.
 ///
 /// ```no_run
-/// use yamabiko::{App, Config, Namespace, Response, Server};
+/// use yamabiko::{App, Config, Failure, Namespace, Server};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// Server::new(Config::from_env()?).run(|core| {
-///     App::new().namespace("/news", Namespace::new()).get("/ring", move |_| {
+///     App::new().namespace("/news", Namespace::new()).post("/ring", async move |_| {
 ///         let readers = core.of("/news").expect("it is declared above");
-///         match readers.emit("bell", &()) {
-///             Ok(()) => Response::text("rung"),
-///             Err(error) => Response::new(500, "text/plain", error.to_string()),
-///         }
+///         readers.emit("bell", &())?;
+///         Ok::<_, Failure>("rung")
 ///     })
 /// })?;
 /// # Ok(()) }

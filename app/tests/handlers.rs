@@ -6,15 +6,17 @@
 mod harness;
 
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use harness::{BINARY, Client, Inside, WebSocket, Wire, get};
+use yamabiko::http::StatusCode;
 use yamabiko::{
-    AckFailure, App, Binary, Config, Core, EventError, Handshake, Namespace, RawArgs, Reject,
-    Response, Socket,
+    AckFailure, App, Binary, Config, Core, EventError, Failure, Handshake, Json, Namespace,
+    RawArgs, Reject, RequestExt, Socket,
 };
 
 /// One server for all tests, which ends with them.
@@ -35,14 +37,15 @@ fn app(core: Core) -> App {
         .namespace("/guarded", guarded())
         .namespace("/rooms", rooms())
         .namespace("/news", Namespace::new())
-        .get("/ring", move |request| {
-            let name = request.head.query().get("namespace").unwrap_or_default().into_owned();
-            match core.of(&name) {
+        .get("/ring", async move |request| {
+            let name: HashMap<String, String> = request.query()?;
+            let name = name.get("namespace").map_or("", |name| name);
+            match core.of(name) {
                 Some(everyone) => everyone.emit("bell", &core.shards()).unwrap(),
-                None => return Response::new(400, "text/plain", "no such namespace"),
+                None => return Err(Failure::from((StatusCode::BAD_REQUEST, "no such namespace"))),
             }
             requests.set(requests.get() + 1);
-            Response::json(&requests.get())
+            Ok(Json(requests.get()))
         })
 }
 

@@ -22,8 +22,8 @@ use tungstenite::{Message, WebSocket};
 use yamabiko_protocol::message::TextMessage;
 use yamabiko_protocol::socket::Event;
 use yamabiko_runtime::{
-    Application, DisconnectReason, EmitOptions, HttpReply, HttpRequest, NamespaceId, Settings,
-    Shard, SocketKey, SocketState, Target, serve,
+    Application, DisconnectReason, EmitOptions, NamespaceId, Settings, Shard, SocketKey,
+    SocketState, Target, serve,
 };
 
 /// The room in which all members but the measured client are.
@@ -75,10 +75,6 @@ impl Application for Bench {
         _: Option<&SocketState>,
         _: DisconnectReason,
     ) {
-    }
-
-    fn request(&self, _: &HttpRequest<'_>) -> Option<HttpReply> {
-        None
     }
 }
 

@@ -13,8 +13,8 @@ use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::socket::Event;
 use yamabiko_runtime::{
-    Application, DisconnectReason, EngineApplication, HttpReply, HttpRequest, NamespaceId,
-    SessionKey, Settings, Shard, SocketKey, SocketState, serve,
+    Application, DisconnectReason, EngineApplication, NamespaceId, SessionKey, Settings, Shard,
+    SocketKey, SocketState, serve,
 };
 
 #[derive(Clone)]
@@ -50,10 +50,6 @@ impl Application for Echo {
         _: Option<&SocketState>,
         _: DisconnectReason,
     ) {
-    }
-
-    fn request(&self, _: &HttpRequest<'_>) -> Option<HttpReply> {
-        None
     }
 
     fn engine(&self) -> Option<Rc<dyn EngineApplication>> {

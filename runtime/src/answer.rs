@@ -3,10 +3,11 @@
 use std::io::Write as _;
 
 use yamabiko_protocol::engine::Response;
-use yamabiko_protocol::http::{BodyLength, Head, HeadParser, Method, is_field, reason};
+use yamabiko_protocol::http::{BodyLength, Head, HeadParser, Method, reason};
 
 use crate::application::HttpReply;
 use crate::connection::{ConnectionKey, Http, Phase};
+use crate::response_body::put_fields;
 use crate::session::SessionKey;
 use crate::shard::{Errand, State};
 
@@ -132,24 +133,10 @@ impl State {
         self.write_answer(key, status, |_| (), &[]);
     }
 
-    /// Answers with what the application said; 404 if it said nothing.
-    pub(crate) fn reply(&mut self, key: ConnectionKey, reply: Option<HttpReply>) {
-        let Some(reply) = reply else {
-            let fields =
-                |out: &mut Vec<u8>| field(out, "Content-Type", "text/plain; charset=utf-8");
-            return self.write_answer(key, 404, fields, b"Not Found");
-        };
-        let fields = |out: &mut Vec<u8>| {
-            for (name, value) in &reply.headers {
-                let is_ours = ["content-length", "connection", "transfer-encoding"]
-                    .iter()
-                    .any(|ours| name.eq_ignore_ascii_case(ours));
-                if !is_ours && is_field(name, value) {
-                    field(out, name, value);
-                }
-            }
-        };
-        self.write_answer(key, reply.status.clamp(200, 599), fields, &reply.body);
+    /// Answers with a file.
+    pub(crate) fn reply(&mut self, key: ConnectionKey, reply: &HttpReply) {
+        let fields = |out: &mut Vec<u8>| put_fields(&reply.headers, out);
+        self.write_answer(key, reply.status.as_u16(), fields, &reply.body);
     }
 
     /// Refuses a request that broke the protocol, a limit or its time; the connection ends with it.

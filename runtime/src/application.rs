@@ -5,15 +5,16 @@
 //! so they may call back into the [`Shard`](crate::Shard) freely.
 
 use std::any::Any;
-use std::borrow::Cow;
 use std::fmt;
 use std::rc::Rc;
 
 use bytes::Bytes;
+use http::{HeaderMap, StatusCode};
 use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::http::Head;
 use yamabiko_protocol::socket::{Args, Event};
 
+use crate::exchange::Exchange;
 use crate::inquiry::ServerReply;
 pub use crate::session::SessionKey;
 
@@ -84,21 +85,14 @@ impl fmt::Display for DisconnectReason {
     }
 }
 
-/// An HTTP request that is not Engine.IO's, whole.
-pub struct HttpRequest<'a> {
-    /// Request line and headers.
-    pub head: &'a Head<'a>,
-    /// The decoded body, at most `max_http_buffer_size` bytes.
-    pub body: &'a [u8],
-}
-
-/// The answer to an [`HttpRequest`]. `Content-Length` and `Connection` are added by the runtime.
-#[derive(Debug, Clone)]
+/// A whole answer to an HTTP request. How long it is, and what becomes of the connection, is written by the
+/// runtime: fields that tell of it are left out, but `Connection: close` is followed.
+#[derive(Debug, Clone, Default)]
 pub struct HttpReply {
-    /// Status code, 200 to 599.
-    pub status: u16,
-    /// Header fields in order. A field with a name or value HTTP does not allow is left out.
-    pub headers: Vec<(Cow<'static, str>, Cow<'static, str>)>,
+    /// 200 to 599; any other is sent as 500.
+    pub status: StatusCode,
+    /// Header fields.
+    pub headers: HeaderMap,
     /// The body.
     pub body: Bytes,
 }
@@ -209,12 +203,21 @@ pub trait Application {
         None
     }
 
-    /// A request to the Engine.IO path for a file (`/socket.io/socket.io.js`), or any other request.
-    /// `None` means not found, for files under the Engine.IO path: not a file.
-    fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply>;
+    /// A request beneath the Engine.IO path for a file (`/socket.io/socket.io.js`). `None`: not a file.
+    fn file(&self, head: &Head<'_>) -> Option<HttpReply> {
+        let _ = head;
+        None
+    }
+
+    /// Any other request. Its answer may be given now or later, whole or in pieces; an exchange that is
+    /// dropped without an answer, by a panic too, answers 500.
+    fn request(&self, head: &Head<'_>, exchange: Exchange) {
+        let _ = head;
+        exchange.answer(HttpReply { status: StatusCode::NOT_FOUND, ..HttpReply::default() });
+    }
 
     /// An application that wants Engine.IO's messages themselves, with no Socket.IO in between, returns
-    /// who takes them; then nothing above but `request` is called. Asked once.
+    /// who takes them; then nothing above but `file` and `request` is called. Asked once.
     fn engine(&self) -> Option<Rc<dyn EngineApplication>> {
         None
     }

@@ -8,13 +8,14 @@
 //! once no receive is armed and no send is in flight.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::time::Duration;
 
-use bytes::Bytes;
 use slotmap::Key;
 use yamabiko_protocol::engine::BodyForm;
 use yamabiko_protocol::http::{BodyDecoder, HeadParser};
 use yamabiko_protocol::websocket::Decoder;
 
+use crate::exchange::Exchanging;
 use crate::outbox::{Outbox, Send};
 use crate::ring::Token;
 use crate::session::SessionKey;
@@ -25,6 +26,9 @@ slotmap::new_key_type! {
     pub(crate) struct ConnectionKey;
 }
 
+/// Bytes of further requests that may wait while one is being answered; beyond it the connection is not
+/// read from until then.
+pub(crate) const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 /// How long a closing connection waits for the peer to read the rest and close its side.
 const LINGER_MS: u64 = 2_000;
 
@@ -75,21 +79,16 @@ pub(crate) enum Phase {
     Body(Box<IncomingBody>),
     /// The request is whole and waits for its session's answer; further bytes wait in the inbox.
     Answering,
+    /// The application has it; further requests wait in the inbox.
+    Exchange(Box<Exchanging>),
 }
 
-/// A body on its way in.
+/// The body of a polling POST on its way in.
 pub(crate) struct IncomingBody {
     pub(crate) decoder: BodyDecoder,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) purpose: Purpose,
-}
-
-/// What a body is for.
-pub(crate) enum Purpose {
-    /// A polling POST to this session.
-    Poll { session: SessionKey, form: BodyForm },
-    /// A request for the application; its head, kept.
-    Application { head: Bytes },
+    pub(crate) session: SessionKey,
+    pub(crate) form: BodyForm,
 }
 
 /// What must be remembered of a request until it is answered.
@@ -99,6 +98,8 @@ pub(crate) struct Answer {
     pub(crate) http_1_0: bool,
     pub(crate) head_only: bool,
     pub(crate) no_xss_header: bool,
+    /// The client waits to be asked for the body.
+    pub(crate) expects_continue: bool,
     /// Header lines for this request's response (CORS, cookie), ready to be sent.
     pub(crate) extra: Option<Box<[u8]>>,
 }
@@ -171,6 +172,20 @@ impl Connection {
 
     pub(crate) fn is_open(&self) -> bool {
         self.stage == Stage::Open
+    }
+
+    fn is_exchange(&self) -> bool {
+        matches!(&self.role, Role::Http(Http { phase: Phase::Exchange(_), .. }))
+    }
+
+    fn wants_input(&self) -> bool {
+        match (self.stage, &self.role) {
+            (Stage::Open, Role::Http(Http { phase: Phase::Exchange(exchange), .. })) => {
+                exchange.wants_input() && self.inbox.len() <= PIPELINED_BYTES_MAX
+            }
+            (Stage::Open | Stage::Finishing | Stage::Lingering, _) => true,
+            (Stage::Moving { .. } | Stage::Closed, _) => false,
+        }
     }
 }
 
@@ -306,12 +321,20 @@ impl State {
                 if connection.stage != Stage::Closed {
                     shut_down(fd, libc::SHUT_RDWR);
                 }
+                // Unless its end was heard before, or it was held back.
+                if connection.is_open() && !connection.receiving {
+                    return self.close(key);
+                }
             }
         }
+        let is_exchange = connection.is_exchange();
         if connection.outbox.is_empty() {
             self.written(key);
         } else {
             self.mark_dirty(key);
+        }
+        if is_exchange {
+            self.response_moved(key);
         }
         self.release_if_done(key);
     }
@@ -341,7 +364,7 @@ impl State {
     pub(crate) fn receive_again(&mut self, key: ConnectionKey) {
         if let Some(connection) = self.connections.get_mut(key)
             && !connection.receiving
-            && matches!(connection.stage, Stage::Open | Stage::Finishing | Stage::Lingering)
+            && connection.wants_input()
         {
             connection.receiving = true;
             self.ring.receive(token(key), connection.fd.as_raw_fd());
@@ -367,6 +390,7 @@ impl State {
         {
             connection.stage = Stage::Finishing;
             connection.inbox = Vec::new();
+            self.abandon_exchange(key);
             // A peer that reads nothing must not keep the connection for ever.
             let patience = self.now_ms + self.finish_timeout_ms;
             self.set_deadline(key, Some(patience));
@@ -391,8 +415,50 @@ impl State {
             if connection.receiving || connection.outbox.in_flight() {
                 shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
             }
+            self.abandon_exchange(key);
         }
         self.release_if_done(key);
+    }
+
+    /// Closes at once, with an error at the peer: what it has is not all there should be. Nothing is shut
+    /// down before, as that would look like the end.
+    pub(crate) fn reset(&mut self, key: ConnectionKey) {
+        self.abandon_exchange(key);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let _ = socket2::SockRef::from(&connection.fd).set_linger(Some(Duration::ZERO));
+        connection.stage = Stage::Closed;
+        connection.outbox.clear_waiting();
+        connection.inbox = Vec::new();
+        connection.deadline_ms = None;
+        if connection.receiving {
+            self.ring.stop_receiving(token(key));
+        }
+        if connection.outbox.in_flight() {
+            self.ring.stop_sending(token(key));
+        }
+        self.release_if_done(key);
+    }
+
+    /// Bytes that the peer has acknowledged since the connection began.
+    pub(crate) fn acknowledged_bytes(&self, key: ConnectionKey) -> u64 {
+        let Some(connection) = self.connections.get(key) else { return 0 };
+        // SAFETY: plain numbers, for which all zeroes are valid.
+        #[allow(unsafe_code)]
+        let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+        let mut len = size_of_val(&info) as libc::socklen_t;
+        // SAFETY: the descriptor is open, and the kernel writes at most `len` bytes (tcp(7), TCP_INFO).
+        // What it does not know stays zero.
+        #[allow(unsafe_code)]
+        unsafe {
+            libc::getsockopt(
+                connection.fd.as_raw_fd(),
+                libc::IPPROTO_TCP,
+                libc::TCP_INFO,
+                (&raw mut info).cast(),
+                &raw mut len,
+            )
+        };
+        info.tcpi_bytes_acked
     }
 
     /// Forgets a closed connection as soon as the kernel has nothing of it in its hands.

@@ -3,14 +3,10 @@
 
 use std::io;
 
-use crate::connection::{ConnectionKey, Phase, Role, Stage};
+use crate::connection::{ConnectionKey, PIPELINED_BYTES_MAX, Phase, Role, Stage};
 use crate::mesh::MovedConnection;
 use crate::ring::Received;
 use crate::shard::{Shard, State};
-
-/// Bytes of further requests that may wait while one is being answered; beyond it the connection is not
-/// read from until then.
-const PIPELINED_BYTES_MAX: usize = 64 * 1024;
 
 /// The way a connection's bytes take.
 enum Way {
@@ -40,7 +36,7 @@ impl Shard {
             }
             Ok(received) => {
                 self.with(|state| state.ring.give_back(received));
-                self.peer_ended(key);
+                self.peer_ended(key, false);
             }
             Err(error) => match error.raw_os_error() {
                 Some(libc::ENOBUFS) => self.with(|state| {
@@ -53,7 +49,7 @@ impl Shard {
                     state.continue_hand_off(key, false);
                     state.resume_if_idle(key);
                 }),
-                _ => self.peer_ended(key),
+                _ => self.peer_ended(key, true),
             },
         }
         self.with(|state| state.release_if_done(key));
@@ -68,8 +64,8 @@ impl Shard {
         }
     }
 
-    /// The peer has closed its side, or the connection broke.
-    fn peer_ended(&self, key: ConnectionKey) {
+    /// The peer has closed its side, or the connection is broken.
+    fn peer_ended(&self, key: ConnectionKey, is_broken: bool) {
         self.with(|state| {
             let Some(connection) = state.connections.get(key) else { return };
             match connection.stage {
@@ -78,7 +74,11 @@ impl Shard {
                 Stage::Lingering => return state.close(key),
                 Stage::Open | Stage::Finishing => {}
             }
-            if let Some(session) = connection.session() {
+            let session = connection.session();
+            if !is_broken && state.exchange_lost_peer(key) {
+                return;
+            }
+            if let Some(session) = session {
                 state.engine(session, |it, _, fx| it.connection_lost(key, fx));
             }
             // What waits may still reach a peer that has only closed its own side.
@@ -96,7 +96,7 @@ impl Shard {
         let key = self.with(|state| state.adopt(fd));
         self.bytes(key, &mut bytes);
         if ended {
-            self.peer_ended(key);
+            self.peer_ended(key, false);
         }
     }
 
@@ -146,6 +146,9 @@ impl State {
         let is_body = matches!(http.phase, Phase::Body(_));
         if !connection.is_open() {
             return self.close(key);
+        }
+        if self.exchange_ran_out_of_time(key) {
+            return;
         }
         self.metrics.request_timeouts.add(1);
         if let Some(session) = session.filter(|_| is_body) {

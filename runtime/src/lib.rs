@@ -17,6 +17,7 @@
 //! | `connection`, `outbox`, `incoming` | the actor of one TCP connection: life, writes, reads |
 //! | `overtaken` | polls that came later than the farewell sent after them |
 //! | `request`, `engine_request`, `polling`, `upgrade` | the way of HTTP requests: heads and bodies, sessions, POSTs, WebSocket handshakes |
+//! | `exchange`, `request_body`, `response_body` | requests of the application: their bodies in, their answers out, in pieces |
 //! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
 //! | `registry`, `catalog`, `census` | the namespaces of the node, those that a shard has met; how many there are of everything |
@@ -38,6 +39,7 @@ mod connection;
 mod driver;
 mod emit;
 mod engine_request;
+mod exchange;
 mod frames;
 mod handoff;
 mod heart;
@@ -61,6 +63,8 @@ mod preflight;
 mod recovery;
 mod registry;
 mod request;
+mod request_body;
+mod response_body;
 mod ring;
 mod room;
 mod session;
@@ -72,13 +76,14 @@ mod upgrade;
 mod wheel;
 
 pub use application::{
-    Application, DisconnectReason, EngineApplication, HttpReply, HttpRequest, NamespaceId,
-    RoomChange, SessionKey, SocketKey, SocketState,
+    Application, DisconnectReason, EngineApplication, HttpReply, NamespaceId, RoomChange,
+    SessionKey, SocketKey, SocketState,
 };
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use census::Count;
 pub use emit::{EmitOptions, Handshake};
+pub use exchange::{Client, Departure, Exchange};
 pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
 pub use interest::SHARDS_MAX;
 pub use membership::JoinError;
@@ -88,6 +93,8 @@ pub use outside::{Outside, Unreached};
 pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
 pub use preflight::Unfit;
 pub use recovery::Recovered;
+pub use request_body::{BodyError, RequestBody};
+pub use response_body::{ResponseBody, WriteError};
 pub use settings::{ConnectionStateRecovery, Limits, RingSettings, Settings};
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

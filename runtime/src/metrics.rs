@@ -100,6 +100,8 @@ shard_metrics! {
     outbox_overflows,
     /// Requests that took too long to arrive.
     request_timeouts,
+    /// Answers that their clients did not take in time.
+    response_timeouts,
     /// Broadcasts dropped because another shard's mesh line stayed full.
     mesh_dropped,
     /// Receives that found no free buffer and were armed again.

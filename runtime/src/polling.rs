@@ -4,7 +4,7 @@ use yamabiko_protocol::engine::payload::{Body, BodyForm};
 use yamabiko_protocol::engine::{self, PacketType, Received};
 use yamabiko_protocol::http::{BodyDecoder, Head};
 
-use crate::connection::{ConnectionKey, Phase, Purpose};
+use crate::connection::{ConnectionKey, Phase};
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
 
@@ -21,7 +21,7 @@ impl State {
         match BodyDecoder::new(head.body(), &self.settings.limits.http) {
             Ok(decoder) => {
                 self.set_keep_alive(key, keep_alive);
-                self.expect_body(key, decoder, Purpose::Poll { session, form });
+                self.expect_body(key, decoder, session, form);
             }
             Err(error) => {
                 tracing::debug!(%error, "a polling body was refused");

@@ -1,16 +1,18 @@
 //! The way of HTTP bytes: requests to sessions, to the application, or to the shard that owns them.
 
-use bytes::Bytes;
-use yamabiko_protocol::http::{BodyDecoder, BodyLength, Head, Method};
+use yamabiko_protocol::engine::payload::BodyForm;
+use yamabiko_protocol::http::{BodyDecoder, Head, Method};
 
-use crate::application::HttpRequest;
-use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Purpose, Role};
+use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Role};
+use crate::session::SessionKey;
 use crate::shard::{Shard, State};
 
 /// What a request's head led to.
 pub(crate) enum Routed {
     /// Its body, if any, comes next; or it is answered, or waits for its answer.
     Here,
+    /// The application has it, with so many bytes of its body.
+    Exchange(usize),
     /// Its session lives on another shard.
     Elsewhere(u8),
 }
@@ -84,6 +86,11 @@ impl Shard {
                     self.with(|state| state.set_phase(key, Phase::Answering));
                     (0, Next::Wait)
                 }
+                Some(Phase::Exchange(exchange)) => {
+                    let rest = &bytes[at..];
+                    let taken = self.with(|state| state.take_body(key, exchange, rest));
+                    (taken.0, if taken.1 { Next::Parse } else { Next::Wait })
+                }
                 None => (0, Next::Wait),
             };
             at += consumed;
@@ -110,8 +117,9 @@ impl Shard {
             Ok(Some((head, len))) => {
                 self.0.metrics.requests.add(1);
                 self.with(|state| state.begin_answer(key, &head));
-                match self.route(key, &head) {
+                match self.route(key, &head, &bytes[len..]) {
                     Routed::Here => (len, Next::Parse),
+                    Routed::Exchange(taken) => (len + taken, Next::Parse),
                     Routed::Elsewhere(shard) => (0, Next::HandOff(shard)),
                 }
             }
@@ -133,12 +141,12 @@ impl Shard {
         if body.bytes.is_empty()
             && let Some(whole) = body.decoder.whole(bytes)
         {
-            self.body_complete(key, body.purpose, whole);
+            self.body_complete(key, &body, whole);
             return (whole.len(), Next::Parse);
         }
         match body.decoder.decode(bytes, &mut body.bytes) {
             Ok((consumed, true)) => {
-                self.body_complete(key, body.purpose, &body.bytes);
+                self.body_complete(key, &body, &body.bytes);
                 (consumed, Next::Parse)
             }
             Ok((consumed, false)) => {
@@ -148,18 +156,17 @@ impl Shard {
             Err(error) => {
                 tracing::debug!(%error, "an HTTP body was refused");
                 self.0.metrics.http_errors.add(1);
-                self.with(|state| state.refuse_body(key, &body.purpose, error.status()));
+                self.with(|state| state.refuse_body(key, body.session, error.status()));
                 (bytes.len(), Next::Wait)
             }
         }
     }
 
-    /// Decides where a request goes.
-    fn route(&self, key: ConnectionKey, head: &Head<'_>) -> Routed {
+    /// Decides where a request goes. `rest` is what came behind its head.
+    fn route(&self, key: ConnectionKey, head: &Head<'_>, rest: &[u8]) -> Routed {
         let is_engine = self.with(|state| state.path.matches(head.target()));
         if !is_engine {
-            self.application_request(key, head);
-            return Routed::Here;
+            return Routed::Exchange(self.application_request(key, head, rest));
         }
         let prefix = self.with(|state| state.path.as_str().len());
         // Files lie beneath the path; requests of clients end with it.
@@ -171,59 +178,19 @@ impl Shard {
 
     fn serve_file(&self, key: ConnectionKey, head: &Head<'_>) -> bool {
         let mut reply = None;
-        self.guarded(None, || {
-            reply = self.application().request(&HttpRequest { head, body: &[] });
-        });
+        self.guarded(None, || reply = self.application().file(head));
         let Some(reply) = reply else { return false };
         self.with(|state| {
             state.add_cors(key, head);
             state.refuse_unread_body(key, head);
-            state.reply(key, Some(reply));
+            state.reply(key, &reply);
         });
         true
     }
 
-    fn application_request(&self, key: ConnectionKey, head: &Head<'_>) {
-        let length = head.body();
-        if matches!(length, BodyLength::None | BodyLength::Length(0)) {
-            return self.ask_application_for(key, head, &[]);
-        }
-        let limits = &self.0.settings.limits.http;
-        self.with(|state| match BodyDecoder::new(length, limits) {
-            Ok(decoder) => {
-                let head = Bytes::copy_from_slice(head.raw());
-                state.expect_body(key, decoder, Purpose::Application { head });
-            }
-            Err(error) => {
-                state.metrics.http_errors.add(1);
-                state.refuse_request(key, error.status());
-            }
-        });
-    }
-
-    fn ask_application_for(&self, key: ConnectionKey, head: &Head<'_>, body: &[u8]) {
-        let mut reply = None;
-        let mut panicked = true;
-        self.guarded(None, || {
-            reply = self.application().request(&HttpRequest { head, body });
-            panicked = false;
-        });
-        self.with(|state| match panicked {
-            true => state.respond_status(key, 500),
-            false => state.reply(key, reply),
-        });
-    }
-
-    fn body_complete(&self, key: ConnectionKey, purpose: Purpose, body: &[u8]) {
+    fn body_complete(&self, key: ConnectionKey, body: &IncomingBody, bytes: &[u8]) {
         self.with(|state| state.set_phase(key, Phase::Answering));
-        match purpose {
-            Purpose::Poll { session, form } => self.packets(key, session, form, body),
-            Purpose::Application { head } => {
-                if let Some(head) = Head::reparse(&head) {
-                    self.ask_application_for(key, &head, body);
-                }
-            }
-        }
+        self.packets(key, body.session, body.form, bytes);
     }
 }
 
@@ -235,9 +202,9 @@ impl State {
             http_1_0: head.is_http_1_0(),
             head_only: head.method() == Method::Head,
             no_xss_header: head.header("user-agent").is_some_and(is_old_explorer),
+            expects_continue: head.expects_continue(),
             extra: None,
         };
-        let expects_continue = head.expects_continue();
         if let Some(http) = self.http(key) {
             http.answer = answer;
             http.session = None;
@@ -245,39 +212,32 @@ impl State {
             http.head_began = false;
         }
         self.set_deadline(key, None);
-        if expects_continue && let Some(connection) = self.connections.get_mut(key) {
-            connection.outbox.write(&mut self.pool, |out| {
-                out.extend_from_slice(yamabiko_protocol::http::CONTINUE);
-            });
-            self.mark_dirty(key);
-        }
     }
 
+    /// A polling POST's body comes next.
     pub(crate) fn expect_body(
         &mut self,
         key: ConnectionKey,
         decoder: BodyDecoder,
-        purpose: Purpose,
+        session: SessionKey,
+        form: BodyForm,
     ) {
-        let body = IncomingBody { decoder, bytes: Vec::new(), purpose };
+        let body = IncomingBody { decoder, bytes: Vec::new(), session, form };
+        self.ask_for_body(key);
         self.set_phase(key, Phase::Body(Box::new(body)));
         let patience = self.settings.limits.body_timeout.as_millis() as u64;
         self.set_deadline(key, Some(self.now_ms + patience));
     }
 
     /// A body broke a limit or the grammar of chunks.
-    fn refuse_body(&mut self, key: ConnectionKey, purpose: &Purpose, status: u16) {
+    fn refuse_body(&mut self, key: ConnectionKey, session: SessionKey, status: u16) {
         self.set_phase(key, Phase::Answering);
         self.set_keep_alive(key, false);
-        match (purpose, status) {
-            (Purpose::Poll { session, .. }, 413) => {
-                self.engine(*session, |it, _, fx| it.body_too_large(key, fx));
-            }
-            (Purpose::Poll { session, .. }, _) => {
-                self.engine(*session, |it, _, fx| it.connection_lost(key, fx));
-                self.refuse_request(key, status);
-            }
-            (Purpose::Application { .. }, _) => self.refuse_request(key, status),
+        if status == 413 {
+            self.engine(session, |it, _, fx| it.body_too_large(key, fx));
+        } else {
+            self.engine(session, |it, _, fx| it.connection_lost(key, fx));
+            self.refuse_request(key, status);
         }
     }
 }

@@ -74,8 +74,11 @@ pub struct Limits {
     pub connections_max: usize,
     /// Time from a connection's start, or a request's first byte, to the end of the request's head.
     pub header_timeout: Duration,
-    /// Time for a request's body, or for all attachments of a binary packet, to arrive.
+    /// Time for a polling request's body, or for all attachments of a binary packet, to arrive. For bodies
+    /// that the application reads: for each 64 KiB of them, while it waits for them.
     pub body_timeout: Duration,
+    /// Time in which a client must take some of an answer that waits for it: 4 KiB in each half of it.
+    pub response_timeout: Duration,
     /// Time a connection may stay open between two requests.
     pub keep_alive_timeout: Duration,
     /// Bytes that may wait for one client. A client over it is disconnected; long before, at 64 KiB, it
@@ -160,6 +163,7 @@ impl Default for Limits {
             connections_max: 1_000_000,
             header_timeout: Duration::from_secs(60),
             body_timeout: Duration::from_secs(120),
+            response_timeout: Duration::from_secs(60),
             keep_alive_timeout: Duration::from_secs(60),
             outbox_bytes_max: 16 * MESSAGE_BYTES_MAX,
             namespaces_per_client_max: 64,

@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -146,6 +147,8 @@ pub(crate) struct State {
     pub(crate) spares: Spares,
     /// Distinguishes broadcasts, so that each socket gets each once.
     pub(crate) broadcast_stamp: u64,
+    /// Distinguishes requests of the application, so that none is taken for another of its connection.
+    pub(crate) exchange_stamp: u64,
     /// Monotonic milliseconds since the shard started.
     pub(crate) now_ms: u64,
     /// How many shards the node has.
@@ -172,6 +175,8 @@ pub(crate) enum Errand {
     Bury(SessionKey),
     /// This socket was accepted and has events that came before that.
     Replay(SocketKey, Vec<EarlyEvent>),
+    /// What somebody waits for has come, or will not come.
+    Wake(Waker),
     /// This shard tells itself something about a client that comes or goes.
     Notice(Box<Notice>),
 }
@@ -226,6 +231,7 @@ impl Shard {
             scratch_attachments: Vec::new(),
             spares: Spares::default(),
             broadcast_stamp: 0,
+            exchange_stamp: 0,
             now_ms: 0,
             shards,
             engine_settings: Arc::new(settings.engine()),
@@ -399,6 +405,7 @@ impl Shard {
                 Errand::Parse(connection) => self.parse_on(connection),
                 Errand::Bury(session) => self.bury(session),
                 Errand::Replay(socket, early) => self.replay_early_events(socket, early),
+                Errand::Wake(waker) => waker.wake(),
                 Errand::Notice(notice) => self.notice(*notice),
             }
         }
@@ -521,7 +528,9 @@ impl Shard {
         self.with(|state| {
             let keys: Vec<_> = state.connections.keys().collect();
             for key in keys {
-                state.finish(key);
+                if !state.drain_exchange(key) {
+                    state.finish(key);
+                }
             }
         });
     }

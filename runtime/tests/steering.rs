@@ -12,8 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use yamabiko_protocol::socket::Event;
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, Ready, Settings, SocketKey,
-    SocketState, serve,
+    Application, DisconnectReason, NamespaceId, Ready, Settings, SocketKey, SocketState, serve,
 };
 
 /// Connections from one core: were each shard as likely as the other, all would come to one shard once
@@ -39,10 +38,6 @@ impl Application for Silent {
         _: Option<&SocketState>,
         _: DisconnectReason,
     ) {
-    }
-
-    fn request(&self, _: &HttpRequest<'_>) -> Option<HttpReply> {
-        None
     }
 }
 

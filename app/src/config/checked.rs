@@ -112,6 +112,7 @@ plain!(
     outbox_bytes_max => limits.outbox_bytes_max,
     header_timeout => limits.header_timeout,
     body_timeout => limits.body_timeout,
+    response_timeout => limits.response_timeout,
     keep_alive_timeout => limits.keep_alive_timeout,
     namespaces_per_client_max => limits.namespaces_per_client_max,
     dynamic_namespaces_max => limits.dynamic_namespaces_max,

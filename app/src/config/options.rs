@@ -266,6 +266,10 @@ pub struct Options {
     #[arg(long, value_name = "TIME", env = "YAMABIKO_BODY_TIMEOUT", help_heading = LIMITS)]
     pub(super) body_timeout: Option<Time>,
 
+    /// Time in which a client must take some of an answer that waits for it [default: 1m]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_RESPONSE_TIMEOUT", help_heading = LIMITS)]
+    pub(super) response_timeout: Option<Time>,
+
     /// Time a connection may stay open between two requests [default: 1m]
     #[arg(long, value_name = "TIME", env = "YAMABIKO_KEEP_ALIVE_TIMEOUT", help_heading = LIMITS)]
     pub(super) keep_alive_timeout: Option<Time>,

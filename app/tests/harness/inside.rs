@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use yamabiko::{App, Config, Core, Handle, Namespace, Ready, Server, ShardMetrics, Socket};
+use yamabiko::http::StatusCode;
+use yamabiko::{
+    App, Config, Core, Failure, Handle, Namespace, Ready, RequestExt, Server, ShardMetrics, Socket,
+};
 
 /// A server on threads of the test.
 pub(crate) struct Inside {
@@ -15,7 +18,12 @@ pub(crate) struct Inside {
 impl Inside {
     /// Starts it with an app that joins rooms and answers after a while.
     pub(crate) fn start(config: Config) -> Self {
-        Self::serve(config, |_core| App::new().namespace("/", sleepers()))
+        Self::serve(config, |_core| {
+            App::new().namespace("/", sleepers()).post("/elsewhere", async |mut request| {
+                request.bytes().await?;
+                Err::<(), _>(Failure::from(StatusCode::NOT_FOUND))
+            })
+        })
     }
 
     /// Starts it with another app, on a free port.

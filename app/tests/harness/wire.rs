@@ -63,6 +63,21 @@ impl Wire {
         self.stream.write_all(bytes.as_ref()).is_ok()
     }
 
+    /// Sends as many of these bytes as the peer takes until it has taken nothing for a while. Returns how
+    /// many that were.
+    pub(crate) fn send_until_stuck(&mut self, bytes: &[u8], patience: Duration) -> usize {
+        self.stream.set_write_timeout(Some(patience)).unwrap();
+        let mut sent = 0;
+        while sent < bytes.len() {
+            match self.stream.write(&bytes[sent..]) {
+                Ok(len) => sent += len,
+                Err(_) => break,
+            }
+        }
+        self.stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        sent
+    }
+
     /// Says that nothing more will come.
     pub(crate) fn end(&mut self) {
         let _ = self.stream.shutdown(Shutdown::Write);
@@ -120,6 +135,41 @@ impl Wire {
 
     /// The next response; `None` if the stream ends before one has begun.
     pub(crate) fn response(&mut self) -> Option<Response> {
+        let mut response = self.head()?;
+        let body = match response.header("content-length") {
+            Some(len) => self.read_exact(len.parse().unwrap()).expect("a whole body"),
+            None if response.header("transfer-encoding") == Some("chunked") => {
+                let mut body = Vec::new();
+                while let chunk = self.chunk().expect("a whole body")
+                    && !chunk.is_empty()
+                {
+                    body.extend(chunk);
+                }
+                body
+            }
+            None => Vec::new(),
+        };
+        response.body = String::from_utf8(body).unwrap();
+        Some(response)
+    }
+
+    /// The next chunk of a body, empty at the end; `None` if the stream ends instead.
+    pub(crate) fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line_end = loop {
+            if let Some(at) = self.ahead.windows(2).position(|it| it == b"\r\n") {
+                break at + 2;
+            }
+            self.read_some()?;
+        };
+        let line = String::from_utf8(self.read_exact(line_end)?).unwrap();
+        let len = usize::from_str_radix(line.trim_end(), 16).expect("a chunk's size");
+        let mut chunk = self.read_exact(len + 2)?;
+        assert_eq!(chunk.split_off(len), b"\r\n");
+        Some(chunk)
+    }
+
+    /// The head of the next response; `None` if the stream ends before one has begun.
+    pub(crate) fn head(&mut self) -> Option<Response> {
         let end = loop {
             if let Some(at) = self.ahead.windows(4).position(|it| it == b"\r\n\r\n") {
                 break at + 4;
@@ -132,11 +182,7 @@ impl Wire {
         let head = String::from_utf8(self.read_exact(end)?).unwrap();
         let status = head.get(9..12).and_then(|status| status.parse().ok());
         let status = status.unwrap_or_else(|| panic!("no status: {head}"));
-        let mut response = Response { status, head, body: String::new() };
-        let len = response.header("content-length").map_or(0, |len| len.parse().unwrap());
-        let body = self.read_exact(len).expect("a whole body");
-        response.body = String::from_utf8(body).unwrap();
-        Some(response)
+        Some(Response { status, head, body: String::new() })
     }
 
     /// Sends a request and reads its answer, if the connection is still open for it.

@@ -167,6 +167,12 @@ impl Ring {
         self.push(entry.build(), Op::Send, token);
     }
 
+    /// Ends a send that is under way: its `Sent` tells what had been taken before, or an error.
+    pub(crate) fn stop_sending(&mut self, token: Token) {
+        let entry = opcode::AsyncCancel::new(user_data(Op::Send, token));
+        self.push(entry.build(), Op::Cancel, token);
+    }
+
     fn push(&mut self, entry: squeue::Entry, op: Op, token: Token) {
         let entry = entry.user_data(user_data(op, token));
         loop {

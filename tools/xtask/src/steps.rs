@@ -33,6 +33,8 @@ pub(crate) const STEPS: &[Step] = &[
 
 /// Shard counts that the official clients meet.
 const SHARDS: &str = "1,4";
+/// What is not there by default is tested as well.
+const FEATURES: &str = "--features=yamabiko/tower";
 /// Seconds each fuzz target runs beyond its corpus.
 const FUZZ_SECONDS: &str = "10";
 
@@ -41,7 +43,7 @@ fn fmt() -> Result<(), String> {
 }
 
 fn clippy() -> Result<(), String> {
-    cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    cargo(&["clippy", "--workspace", "--all-targets", FEATURES, "--", "-D", "warnings"])
 }
 
 fn build() -> Result<(), String> {
@@ -49,7 +51,7 @@ fn build() -> Result<(), String> {
 }
 
 fn rust() -> Result<(), String> {
-    cargo(&["test", "--workspace"])
+    cargo(&["test", "--workspace", FEATURES])
 }
 
 fn fuzz() -> Result<(), String> {
