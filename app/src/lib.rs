@@ -65,6 +65,7 @@
 //! | `serve_client` | the official client's files |
 //! | `demo` | the chat that the `yamabiko` binary serves |
 
+mod actor;
 mod answer;
 mod app;
 mod broadcast;
@@ -91,6 +92,7 @@ mod server;
 mod socket;
 mod space;
 
+pub use actor::{Actor, Address, Events, Mailbox, Method, Receive, Undelivered};
 pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
