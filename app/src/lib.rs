@@ -115,6 +115,6 @@ pub use socket::{AckFailure, Socket};
 pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs,
-    ServeError, Settings, ShardMetrics, Unreached,
+    ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest,
+    JoinError, RawArgs, ServeError, Settings, ShardMetrics, Unreached,
 };

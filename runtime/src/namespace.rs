@@ -2,12 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use yamabiko_protocol::engine::Revision;
+use yamabiko_protocol::engine::{Revision, SessionId};
 use yamabiko_protocol::http::Query;
 use yamabiko_protocol::socket::{Packet, encode, split_query};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::packet::Gone;
+use crate::recovery::Return;
 use crate::registry::Full;
 use crate::session::SessionKey;
 use crate::shard::{Errand, Shard, State};
@@ -46,6 +47,7 @@ impl Shard {
             self.with(|state| state.send_refusal(session, name, &INVALID, true));
             return Ok(());
         }
+        let back = auth.as_deref().and_then(|auth| self.returns(auth));
         let asked = self.with(|state| {
             // Whoever was asked may have ended the session.
             let Some(entry) = state.sessions.get(session) else { return Ok(None) };
@@ -61,10 +63,20 @@ impl Shard {
                 }
             }
         })?;
-        if let Some((socket, namespace)) = asked {
-            self.ask_application(socket, namespace, auth.as_deref());
+        match (asked, back) {
+            (Some((socket, namespace)), Some(back)) => self.restore(socket, namespace, back),
+            (Some((socket, namespace)), None) => {
+                self.ask_application(socket, namespace, auth.as_deref());
+            }
+            (None, _) => {}
         }
         Ok(())
+    }
+
+    /// What a client says that comes back, if it may.
+    fn returns(&self, auth: &str) -> Option<Return> {
+        self.0.settings.connection_state_recovery.as_ref()?;
+        Return::read(auth)
     }
 
     /// Revision 3 clients are in `/` without asking.
@@ -84,7 +96,12 @@ impl Shard {
         may
     }
 
-    fn ask_application(&self, socket: SocketKey, namespace: NamespaceId, auth: Option<&str>) {
+    pub(crate) fn ask_application(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        auth: Option<&str>,
+    ) {
         self.guarded(Some(socket), || self.application().connect(socket, namespace, auth));
     }
 
@@ -178,6 +195,11 @@ impl Shard {
                 self.application().disconnecting(socket, namespace, app_state, reason);
             });
         }
+        if self.0.settings.connection_state_recovery.is_some() {
+            let mut data = None;
+            self.guarded(None, || data = self.application().data(app_state));
+            self.with(|state| state.end_course(socket, reason, data));
+        }
         self.with(|state| state.leave_rooms(socket));
         self.tell_room_news();
         if accepted {
@@ -256,6 +278,7 @@ impl State {
             acks: HashMap::new(),
             state: None,
             auth,
+            course: None,
             stamp: 0,
         });
         self.sessions[session].sockets.push((namespace, socket));
@@ -295,11 +318,13 @@ impl State {
             session.connect_deadline_ms = None;
         }
         let revision = self.sessions.get(session).map(|session| session.engine.revision());
+        let pid = self.begin_course(socket);
+        let pid = pid.as_ref().map(SessionId::as_str);
         let name = self.namespaces[namespace].name.clone();
         let _ = self.send_written(session, |out, _| {
             match revision {
                 Some(Revision::V3) => encode::connect_v4(out, &name),
-                _ => encode::connect(out, &name, id.as_str(), None),
+                _ => encode::connect(out, &name, id.as_str(), pid),
             }
             Ok::<(), ()>(())
         });
@@ -330,6 +355,8 @@ impl State {
 
     /// Forgets a socket that has left its rooms; returns the acknowledgements it was waiting for.
     pub(crate) fn remove_socket(&mut self, socket: SocketKey) -> Option<Vec<AckCallback>> {
+        // Who was refused does not come back.
+        self.end_course(socket, DisconnectReason::ServerNamespaceDisconnect, None);
         let entry = self.sockets.remove(socket)?;
         if let Some(session) = self.sessions.get_mut(entry.session) {
             session.sockets.retain(|(_, other)| *other != socket);

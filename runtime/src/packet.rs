@@ -11,6 +11,7 @@ use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::socket::{Args, ArgsError, EncodeError, encode};
 
 use crate::application::{NamespaceId, SocketKey};
+use crate::recovery::Serial;
 use crate::session::SessionKey;
 use crate::shard::State;
 
@@ -227,7 +228,7 @@ impl Encoded {
         self.attachments.as_deref().unwrap_or_default()
     }
 
-    fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let attachments = self.attachments.iter().flat_map(|all| all.iter());
         self.text.frame().len() + attachments.map(Bytes::len).sum::<usize>()
     }
@@ -240,11 +241,12 @@ impl Encoded {
 }
 
 impl State {
-    /// Encodes an event of a namespace.
+    /// Encodes an event of a namespace, with its offset if it can be recovered.
     pub(crate) fn encode_event<T: EmitArgs + ?Sized>(
         &mut self,
         namespace: NamespaceId,
         id: Option<u64>,
+        serial: Option<Serial>,
         name: &str,
         args: &T,
     ) -> Result<Encoded, EmitError> {
@@ -253,21 +255,25 @@ impl State {
         // One that this shard has not met has none of its sockets, or is no more.
         let namespace = &self.namespaces.get(namespace).ok_or(EmitError::Gone)?.name;
         args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
+        if let Some(serial) = serial {
+            serial.append(&mut self.scratch);
+        }
         Ok(Encoded::new(&self.scratch, attachments))
     }
 
-    /// Sends an encoded packet to one socket's client.
-    pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) {
-        let Ok(session) = self.session_of(socket) else { return };
+    /// Sends an encoded packet to one socket's client, if it is there. Returns whether it was sent.
+    pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) -> bool {
+        let Ok(session) = self.session_of(socket) else { return false };
         if volatile && !self.is_writable(session) {
             self.metrics.volatile_dropped.add(1);
-            return;
+            return false;
         }
         self.send_encoded(session, encoded);
         self.metrics.events_out.add(1);
         if self.watches_outgoing {
             self.note_outgoing(socket, encoded);
         }
+        true
     }
 
     /// Sends an encoded packet: the text and its attachments, with nothing in between.

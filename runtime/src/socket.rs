@@ -8,6 +8,7 @@ use yamabiko_protocol::engine::{Data, SessionId};
 use yamabiko_protocol::socket::{Args, Complete, DecodeError, Packet, PacketType};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
+use crate::recovery::Course;
 use crate::room::Membership;
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
@@ -25,6 +26,8 @@ pub(crate) struct SocketEntry {
     pub(crate) state: Option<SocketState>,
     /// The raw JSON of the CONNECT payload.
     pub(crate) auth: Option<Box<str>>,
+    /// What it may have missed when it comes back, if it can.
+    pub(crate) course: Option<Box<Course>>,
     /// The last broadcast this socket has met.
     pub(crate) stamp: u64,
 }
