@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use harness::{Guest, Inside, soon};
 use yamabiko::{
-    Actor, Address, App, Binary, Config, DisconnectReason, Event, EventError, Events, Mailbox,
-    Namespace, RawArgs, Receive, Reject, Socket, Undelivered,
+    Actor, Address, App, Binary, Config, ConnectionStateRecovery, DisconnectReason, Event,
+    EventError, Events, Mailbox, Namespace, RawArgs, Receive, Reject, Socket, Undelivered,
 };
 
 const WAITING_MAX: usize = 8;
@@ -127,6 +127,7 @@ impl Actor for Tester {
                 tester.socket.sleep(Duration::from_millis(20)).await;
                 panic!("asked for")
             })
+            .on("recovered", |tester: &mut Self| tester.socket.recovered())
             .on("leave", |tester: &mut Self| {
                 tester.socket.disconnect(false).unwrap();
                 tester.name.log("said good-bye");
@@ -619,6 +620,34 @@ fn both_styles_share_a_namespace() {
     guest.emit("/mixed", r#"["slow",60000,"busy"]"#);
     assert_eq!(guest.ask("/mixed", r#"["count",3]"#), r#"[13,"known"]"#);
     assert_eq!(guest.ask("/mixed", r#"["forbidden"]"#), r#"[{"error":"forbidden"}]"#);
+}
+
+/// Guards are skipped then, but state lives on the core that the client comes back to.
+#[test]
+fn a_client_that_comes_back_has_a_new_actor() {
+    let mut config = Config::default();
+    config.settings.shards = Some(1);
+    config.settings.connection_state_recovery = Some(ConnectionStateRecovery::default());
+    let server = Inside::serve(config, |_core| {
+        let guarded = Namespace::new().guard(async |socket: Socket| match socket.recovered() {
+            true => Err(Reject::new("it is skipped")),
+            false => Ok(()),
+        });
+        App::new().namespace("/", guarded.actor::<Tester>(Desk::default()))
+    });
+    let mut guest = Guest::open(server.address());
+    let answer = guest.ask_to_join("/", r#"{"name":"lost"}"#);
+    let ids: HashMap<String, String> = serde_json::from_str(&answer[2..]).unwrap();
+    let hello = guest.packet();
+    let hello: Vec<String> = serde_json::from_str(&hello[2..]).unwrap();
+    guest.emit("/", r#"["note","forgotten"]"#);
+    drop(guest);
+    let mut guest = Guest::open(server.address());
+    let (pid, offset) = (&ids["pid"], &hello[2]);
+    enter(&mut guest, "/", &format!(r#"{{"name":"back","pid":"{pid}","offset":"{offset}"}}"#));
+    assert_eq!(guest.ask("/", r#"["seen"]"#), r#"[["connected","told early"]]"#);
+    assert_eq!(guest.ask("/", r#"["recovered"]"#), "[true]");
+    assert!(end_of("lost")[0].starts_with("disconnected: transport close"));
 }
 
 /// Waits on this thread.
