@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use yamabiko_protocol::socket::{Event, KeptEvent};
 
+use crate::ArgsError;
 use crate::answer::{Call, EventError, Reject};
 use crate::handler::Handle;
 use crate::middleware::{Progress, pass, pass_waiting};
@@ -85,7 +86,7 @@ fn handle(socket: Socket, inner: &Inner, event: &Event<'_>) {
     let Some(rare) = inner.rare() else {
         if let Some(named) = named {
             let call = Call { socket, event: Rc::clone(&named.name), id: event.id };
-            run(inner, &named.handle, call, event);
+            run(&named.handle, call, event);
         }
         return;
     };
@@ -96,17 +97,22 @@ fn handle(socket: Socket, inner: &Inner, event: &Event<'_>) {
     let mut id = event.id;
     for handle in handles {
         let call = Call { socket: socket.clone(), event: Rc::clone(&name), id: id.take() };
-        run(inner, handle, call, event);
+        run(handle, call, event);
     }
 }
 
-fn run(inner: &Inner, handle: &Handle, call: Call, event: &Event<'_>) {
+fn run(handle: &Handle, call: Call, event: &Event<'_>) {
     if let Err((call, error)) = handle(call, &event.args) {
-        tracing::debug!(event = &*call.event, %error, "arguments do not fit their handler");
-        let error = EventError::Args(error);
-        report(inner, &call.socket, &call.event, &error);
-        call.refuse(&error.to_string(), None);
+        misfit(call, error);
     }
+}
+
+/// The arguments are not those that the handler takes.
+pub(crate) fn misfit(call: Call, error: ArgsError) {
+    tracing::debug!(event = &*call.event, %error, "arguments do not fit their handler");
+    let error = EventError::Args(error);
+    report(&call.socket.inner, &call.socket, &call.event, &error);
+    call.refuse(&error.to_string(), None);
 }
 
 /// A middleware has refused an event.

@@ -163,6 +163,8 @@ pub mod marker {
     pub struct Sync<A>(PhantomData<A>);
     /// Handlers that take all arguments as they came.
     pub struct Raw<K>(PhantomData<K>);
+    /// Handlers that are methods of an actor.
+    pub struct Bound;
     /// Patterns that are regular expressions.
     pub struct Expression;
     /// Answers that are sent as they are.

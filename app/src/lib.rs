@@ -99,6 +99,7 @@
 //! | `serve_client` | the official client's files |
 //! | `demo` | the chat that the `yamabiko` binary serves |
 
+mod actor;
 mod answer;
 mod app;
 mod broadcast;
@@ -129,6 +130,7 @@ pub use self::http::{
     Body, Client, Dotfiles, Failure, Files, Html, IntoResponse, Json, Next, Redirect, Request,
     RequestExt, Response, Route, Router, Sse, SseEvent, SseSender, compression,
 };
+pub use actor::{Actor, Address, Events, Mailbox, Method, Receive, Undelivered};
 pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;

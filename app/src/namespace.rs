@@ -34,7 +34,10 @@ type OnServerSide = Box<dyn Fn(&Shard, &Args<'_>, Option<ServerReply>) -> Result
 /// disconnecting are `async`, so that the compiler knows what they take and their arguments need no type.
 #[derive(Default)]
 pub struct Namespace {
+    /// Those of [actors](crate::Actor) come last.
     pub(crate) guards: Vec<Guard>,
+    /// The types of its actors.
+    pub(crate) actors: Vec<TypeId>,
     pub(crate) on_connect: Vec<OnConnect>,
     pub(crate) on_disconnecting: Vec<OnDisconnect>,
     pub(crate) on_disconnect: Vec<OnDisconnect>,
@@ -71,17 +74,21 @@ impl Namespace {
         T: 'static,
     {
         let guard = Rc::new(guard);
-        self.guards.push(Box::new(move |socket| {
-            let guard = Rc::clone(&guard);
-            Box::pin(async move {
-                let value = guard(socket.clone()).await?;
-                // `()` says nothing; keeping it would cost each socket memory.
-                if TypeId::of::<T>() != TypeId::of::<()>() {
-                    socket.set(value);
-                }
-                Ok(())
-            })
-        }));
+        let place = self.guards.len() - self.actors.len();
+        self.guards.insert(
+            place,
+            Box::new(move |socket| {
+                let guard = Rc::clone(&guard);
+                Box::pin(async move {
+                    let value = guard(socket.clone()).await?;
+                    // `()` says nothing; keeping it would cost each socket memory.
+                    if TypeId::of::<T>() != TypeId::of::<()>() {
+                        socket.set(value);
+                    }
+                    Ok(())
+                })
+            }),
+        );
         self
     }
 

@@ -1,13 +1,15 @@
-//! What few sockets have: listeners of their own, events that wait for a middleware, data for other shards.
+//! What few sockets have: listeners of their own, events that wait for a middleware, actors, data for other
+//! shards.
 //! A socket without any of it holds one empty word.
 
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
 use yamabiko_protocol::socket::{Event, KeptEvent};
 
+use crate::actor::Resident;
 use crate::handler::Handle;
 use crate::socket::Socket;
 
@@ -24,6 +26,8 @@ pub(crate) struct Rare {
     queue: RefCell<VecDeque<KeptEvent>>,
     /// An event waits in a middleware, so that those behind it have to wait too.
     is_held_up: Cell<bool>,
+    /// One of each type of actor.
+    seats: RefCell<Vec<(TypeId, Rc<dyn Resident>)>>,
     /// JSON.
     pub(crate) data: RefCell<Option<Box<str>>>,
 }
@@ -197,13 +201,29 @@ impl Rare {
     }
 }
 
+/// Actors.
 impl Rare {
-    /// The socket has left: what its listeners captured, often the socket itself, is let go of.
+    pub(crate) fn add_seat(&self, kind: TypeId, seat: Rc<dyn Resident>) {
+        self.seats.borrow_mut().push((kind, seat));
+    }
+
+    pub(crate) fn seat(&self, kind: TypeId) -> Option<Rc<dyn Resident>> {
+        let seats = self.seats.borrow();
+        seats.iter().find(|(other, _)| *other == kind).map(|(_, seat)| Rc::clone(seat))
+    }
+}
+
+impl Rare {
+    /// The socket has left: what its listeners captured, often the socket itself, is let go of, and so are
+    /// the states of its actors.
     pub(crate) fn close(&self) {
         let closed = Listeners { closed: true, ..Listeners::default() };
         let listeners = self.listeners.replace(closed);
         drop(listeners);
         self.queue.take();
+        for (_, seat) in self.seats.take() {
+            seat.abandon();
+        }
     }
 }
 

@@ -167,14 +167,16 @@ impl Application for Running {
 /// A client asks to join a namespace that is served.
 fn welcome(shard: &Shard, key: SocketKey, space: Rc<Space>) {
     let Ok(socket) = Socket::new(shard.clone(), key, space) else { return };
-    let skips_guards = socket.recover();
-    if skips_guards || socket.inner.space.handlers.guards.is_empty() {
+    let handlers = &socket.inner.space.handlers;
+    // Who comes back is not asked again, but needs new actors.
+    let first = if socket.recover() { handlers.guards.len() - handlers.actors.len() } else { 0 };
+    if handlers.guards.len() == first {
         return admit(&socket);
     }
     let joining = Joining(socket);
     shard.run(Some(key), async move {
         let socket = &joining.0;
-        for guard in &socket.inner.space.handlers.guards {
+        for guard in &socket.inner.space.handlers.guards[first..] {
             if let Err(reject) = guard(socket.clone()).await {
                 return socket.refuse(&reject);
             }

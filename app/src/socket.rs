@@ -328,7 +328,7 @@ impl Socket {
         self.shard.accept(self.key, Some(inner))
     }
 
-    /// Lets go of what its listeners captured, which may be the socket itself.
+    /// Lets go of what its listeners captured and its actors hold, which may be the socket itself.
     pub(crate) fn close(&self) {
         if let Some(rare) = self.inner.rare() {
             rare.close();

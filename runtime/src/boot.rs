@@ -175,6 +175,7 @@ where
             metrics: Arc::clone(&self.metrics),
             mesh: self.mesh.end(id),
             doorbell: self.mesh.doorbell(id),
+            outside: self.mesh.outside(),
         };
         let (ready, is_ready) = mpsc::channel();
         let heart = Heart::default();

@@ -48,6 +48,11 @@ impl Shard {
         self.with(|state| state.id_of(socket))
     }
 
+    /// What the application keeps of a socket that is connected.
+    pub fn socket_state(&self, socket: SocketKey) -> Option<SocketState> {
+        self.with(|state| state.sockets.get(socket)?.state.clone())
+    }
+
     /// What is known of the socket's client since its handshake.
     pub fn handshake(&self, socket: SocketKey) -> Result<Handshake, Gone> {
         self.with(|state| {

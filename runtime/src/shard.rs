@@ -35,6 +35,7 @@ use crate::metrics::ShardMetrics;
 use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
 use crate::outgoing::Outgoing;
+use crate::outside::Outside;
 use crate::overtaken::Overtaken;
 use crate::recovery::{Notice, Recovery, RestoringKey};
 use crate::registry::Registry;
@@ -63,6 +64,7 @@ pub(crate) struct Place {
     pub(crate) metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) mesh: MeshEnd,
     pub(crate) doorbell: Doorbell,
+    pub(crate) outside: Outside,
 }
 
 /// The shard that the current thread runs. Clones are handles to the same one; it cannot leave its
@@ -81,6 +83,7 @@ pub(crate) struct Inner {
     application: OnceCell<Rc<dyn Application>>,
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
     doorbell: Doorbell,
+    outside: Outside,
     completions: RefCell<Vec<Completion>>,
     next_tick_ms: Cell<u64>,
     turning: Cell<bool>,
@@ -189,7 +192,7 @@ impl Shard {
     ) -> Result<Self, String> {
         let Place { id, shards, listener, settings, directory, registry, mesh, doorbell, .. } =
             place;
-        let node_metrics = place.metrics;
+        let (node_metrics, outside) = (place.metrics, place.outside);
         let metrics = Arc::clone(&node_metrics[usize::from(id)]);
         let sizes = RingSizes {
             entries: settings.ring.entries,
@@ -255,6 +258,7 @@ impl Shard {
             application: OnceCell::new(),
             engine_application: OnceCell::new(),
             doorbell,
+            outside,
             completions: RefCell::default(),
             next_tick_ms: Cell::new(0),
             turning: Cell::new(false),
@@ -291,6 +295,11 @@ impl Shard {
     /// How many shards the node has.
     pub fn shards(&self) -> usize {
         self.0.shards
+    }
+
+    /// The way to all shards from any thread.
+    pub fn outside(&self) -> &Outside {
+        &self.0.outside
     }
 
     /// This shard's counters, readable from any thread.

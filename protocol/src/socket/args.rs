@@ -28,7 +28,7 @@ pub struct Args<'a> {
 
 /// Arguments that outlive their packet.
 #[derive(Debug, Clone)]
-pub(super) struct KeptArgs {
+pub struct KeptArgs {
     array: Box<str>,
     first: usize,
     skip: usize,
@@ -171,9 +171,15 @@ impl From<&Args<'_>> for KeptArgs {
 }
 
 impl KeptArgs {
-    pub(super) fn lend(&self) -> Args<'_> {
+    /// The arguments as they were.
+    pub fn lend(&self) -> Args<'_> {
         let Self { array, first, skip, attachments } = self;
         Args { array, first: *first, skip: *skip, attachments }
+    }
+
+    /// How many bytes they take: text and attachments.
+    pub fn bytes(&self) -> usize {
+        self.attachments.iter().fold(self.array.len(), |sum, it| sum.saturating_add(it.len()))
     }
 }
 

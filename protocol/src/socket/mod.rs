@@ -34,7 +34,7 @@ mod reader;
 mod serialize;
 
 pub use ack::AckIds;
-pub use args::{Args, ArgsError, RawArgs};
+pub use args::{Args, ArgsError, KeptArgs, RawArgs};
 pub use binary::Binary;
 pub use decoder::{Complete, Decoder, Spares};
 pub use encode::EncodeError;
