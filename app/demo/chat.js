@@ -200,7 +200,8 @@ hear("joined", (person) => {
   present(person);
   if (before === undefined) view.notice(`${person.name} joined`);
   else if (before !== person.name) view.notice(`${before} is now ${person.name}`);
-  if (you && members.size <= GREETERS_MAX) socket.emit("here", person.id);
+  // Even before the answer to our own "join": the server has us in the room, or we did not hear this.
+  if (members.size <= GREETERS_MAX) socket.emit("here", person.id);
 });
 
 hear("here", present);

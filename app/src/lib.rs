@@ -55,6 +55,7 @@
 //! | `app`, `response` | namespaces and HTTP routes of an application; what routes answer |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
+//! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |
 //! | `running` | how a shard's events reach the handlers |
 //! | `server`, `config` | starting a node; options from file, environment and flags |
 //! | `serve_client` | the official client's files |
@@ -65,10 +66,13 @@ mod app;
 mod broadcast;
 mod config;
 pub mod demo;
+mod handle;
 mod handler;
 mod handshake;
 mod namespace;
+mod remote;
 mod response;
+mod responses;
 mod running;
 mod serve_client;
 mod server;
@@ -78,16 +82,19 @@ pub use answer::{IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
+pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
 pub use namespace::Namespace;
+pub use remote::{Fetched, RemoteSocket};
 pub use response::Response;
+pub use responses::{AcksFailure, Incomplete};
 pub use serve_client::Bundle;
-pub use server::{Core, Server, serve};
+pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
 pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, Ready,
-    ServeError, Settings, ShardMetrics,
+    DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, ServeError,
+    Settings, ShardMetrics, Unreached,
 };

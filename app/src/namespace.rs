@@ -6,8 +6,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use serde::de::DeserializeOwned;
 use yamabiko_protocol::socket::{Event, RESERVED_EVENTS};
-use yamabiko_runtime::DisconnectReason;
+use yamabiko_runtime::{DisconnectReason, EmitArgs, ServerReply, Shard};
 
 use crate::answer::{Call, Outcome, Reject};
 use crate::handler::EventHandler;
@@ -19,6 +20,7 @@ type OnConnect = Box<dyn Fn(Socket)>;
 type OnDisconnect = Box<dyn Fn(Socket, DisconnectReason)>;
 type OnAny = Box<dyn Fn(&Socket, &Event<'_>)>;
 type OnError = Box<dyn Fn(&Socket, &str, &ArgsError)>;
+type OnServerSide = Box<dyn Fn(&Shard, &Args<'_>, Option<ServerReply>) -> Result<(), ArgsError>>;
 type Handle = Box<dyn Fn(Call, &Args<'_>) -> Result<(), (Call, ArgsError)>>;
 
 /// The handlers of one namespace.
@@ -37,6 +39,7 @@ pub struct Namespace {
     pub(crate) on_event: HashMap<Rc<str>, OnEvent>,
     pub(crate) on_any: Vec<OnAny>,
     pub(crate) on_error: Vec<OnError>,
+    pub(crate) on_server_side: HashMap<Box<str>, OnServerSide>,
 }
 
 /// One event's handler, under its name.
@@ -132,6 +135,38 @@ impl Namespace {
         F: Fn(&Socket, &str, &ArgsError) + 'static,
     {
         self.on_error.push(Box::new(handler));
+        self
+    }
+
+    /// Called with each event of that name that another core has sent with
+    /// [`Core::server_side_emit`](crate::Core::server_side_emit): Socket.IO's `io.on` for `serverSideEmit`.
+    /// The handler takes the event's arguments as one tuple; what it returns is the answer, if one was asked
+    /// for.
+    ///
+    /// ```
+    /// # use yamabiko::Namespace;
+    /// Namespace::new().on_server_side("price", async |(item, cents): (String, u32)| {
+    ///     tracing::info!(item, cents, "another core says");
+    /// });
+    /// ```
+    pub fn on_server_side<F, A, R>(mut self, event: &str, handler: F) -> Self
+    where
+        F: AsyncFn(A) -> R + 'static,
+        A: DeserializeOwned + 'static,
+        R: EmitArgs + 'static,
+    {
+        let handler = Rc::new(handler);
+        let call: OnServerSide = Box::new(move |shard, args, reply| {
+            let (handler, args) = (Rc::clone(&handler), args.parse_tuple::<A>()?);
+            shard.run(None, async move {
+                let answer = handler(args).await;
+                if let Some(Err(error)) = reply.map(|reply| reply.answer(&answer)) {
+                    tracing::warn!(%error, "an answer to another core was not sent");
+                }
+            });
+            Ok(())
+        });
+        self.on_server_side.insert(event.into(), call);
         self
     }
 

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use yamabiko_protocol::http::Method;
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::socket::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, Shard, SocketKey,
-    SocketState,
+    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, ServerReply, Shard,
+    SocketKey, SocketState,
 };
 
 use crate::answer::Call;
@@ -86,6 +86,20 @@ impl Application for Running {
                 handler(&call.socket, &call.event, &error);
             }
             call.refuse(&error.to_string(), None);
+        }
+    }
+
+    fn server_side_event(
+        &self,
+        id: NamespaceId,
+        event: &str,
+        args: &Args<'_>,
+        reply: Option<ServerReply>,
+    ) {
+        // A reply that nobody takes says that there is none.
+        let Some(handler) = self.namespace(id).on_server_side.get(event) else { return };
+        if let Err(error) = handler(&self.shard, args, reply) {
+            tracing::warn!(event, %error, "another core's arguments do not fit their handler");
         }
     }
 

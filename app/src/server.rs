@@ -4,14 +4,21 @@ use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use yamabiko_runtime::{Application, NamespaceId, Ready, ServeError, Shard};
+use serde::de::DeserializeOwned;
+use yamabiko_runtime::{
+    Application, EmitArgs, EmitError, NamespaceId, ServeError, Shard, ShardMetrics,
+};
 
 use crate::app::{App, with_slash};
-use crate::broadcast::Broadcast;
+use crate::broadcast::{Broadcast, gathering};
 use crate::config::{Config, ServeClient};
+use crate::handle::Handle;
+use crate::responses::{AcksFailure, complete};
 use crate::running::Running;
 use crate::serve_client::Bundle;
 
@@ -45,6 +52,12 @@ impl Core {
         Self { shard, names: Rc::default() }
     }
 
+    /// The core of a shard whose application runs.
+    pub(crate) fn of_running(shard: &Shard) -> Self {
+        let names = Rc::new(RefCell::new(shard.namespaces()));
+        Self { shard: shard.clone(), names }
+    }
+
     /// The shard's number, from 0.
     pub fn shard(&self) -> u8 {
         self.shard.id()
@@ -58,10 +71,50 @@ impl Core {
     /// Everybody in a namespace, on all cores. `None` if the app has no such namespace, or while the
     /// factory has not returned it yet.
     pub fn of(&self, namespace: &str) -> Option<Broadcast> {
+        Some(Broadcast::everyone(self.shard.clone(), self.id_of(namespace)?))
+    }
+
+    fn id_of(&self, namespace: &str) -> Option<NamespaceId> {
         let name = with_slash(namespace);
         let place = self.names.borrow().iter().position(|other| *other == name)?;
-        let id = NamespaceId(u16::try_from(place).ok()?);
-        Some(Broadcast::everyone(self.shard.clone(), id))
+        u16::try_from(place).ok().map(NamespaceId)
+    }
+
+    /// Sends an event to the same namespace's handlers on all other cores:
+    /// [`Namespace::on_server_side`](crate::Namespace::on_server_side). Socket.IO's `serverSideEmit`.
+    ///
+    /// # Errors
+    /// There is no such namespace (as [`EmitError::Gone`]), or the arguments cannot be put into JSON.
+    pub fn server_side_emit<T: EmitArgs + ?Sized>(
+        &self,
+        namespace: &str,
+        event: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let id = self.id_of(namespace).ok_or(EmitError::Gone)?;
+        self.shard.server_side_emit(id, event, args).map_err(EmitError::Encode)
+    }
+
+    /// The same, and waits for the first value of each other core's answer.
+    ///
+    /// # Errors
+    /// [`AcksFailure`]: it could not be sent, or not every core has answered in time.
+    pub fn server_side_emit_with_ack<R: DeserializeOwned + 'static>(
+        &self,
+        namespace: &str,
+        event: &str,
+        args: &dyn EmitArgs,
+        timeout: Duration,
+    ) -> impl Future<Output = Result<Vec<R>, AcksFailure<R>>> + use<R> {
+        let (done, gathered) = gathering();
+        let sent = self.id_of(namespace).ok_or(EmitError::Gone).and_then(|id| {
+            let asked = self.shard.server_side_ask(id, event, args, timeout, done);
+            asked.map_err(EmitError::Encode)
+        });
+        async move {
+            sent.map_err(AcksFailure::Emit)?;
+            complete(gathered.await)
+        }
     }
 
     /// Runs a future on this core for as long as it takes, beside the handlers. It is polled at once; a
@@ -81,6 +134,17 @@ impl fmt::Debug for Core {
         let mut core = f.debug_struct("Core");
         core.field("shard", &self.shard()).field("shards", &self.shards()).finish()
     }
+}
+
+/// What is known as soon as every shard accepts connections.
+#[derive(Debug, Clone)]
+pub struct Ready {
+    /// The address it listens on, with the real port.
+    pub address: SocketAddr,
+    /// Each shard's counters, in order of their ids.
+    pub metrics: Vec<Arc<ShardMetrics>>,
+    /// The way to the sockets from any thread.
+    pub handle: Handle,
 }
 
 /// A server that is about to run.
@@ -133,7 +197,8 @@ impl Server {
                 let _ = writeln!(stdout, "ready {}", ready.address.port());
                 let _ = stdout.flush();
             }
-            on_ready(ready);
+            let yamabiko_runtime::Ready { address, metrics, outside } = ready;
+            on_ready(Ready { address, metrics, handle: Handle::new(outside) });
         })
     }
 }

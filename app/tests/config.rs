@@ -39,6 +39,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
         ("YAMABIKO_PORT", "2"),
         ("YAMABIKO_PING_INTERVAL", "2000"),
         ("YAMABIKO_ALLOW_EIO3", "0"),
+        ("YAMABIKO_STEER_BY_CPU", "true"),
     ];
     let options = printed(&variables, &["--port", "3"]);
     let text = |name: &str| options[name].as_str().unwrap();
@@ -47,6 +48,7 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
     assert_eq!(text("path"), "/file");
     assert_eq!(text("ping-timeout"), "20s");
     assert_eq!(options["allow-eio3"].as_bool(), Some(false));
+    assert_eq!(options["steer-by-cpu"].as_bool(), Some(true));
 }
 
 #[test]

@@ -12,8 +12,9 @@ use std::rc::Rc;
 use bytes::Bytes;
 use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::http::Head;
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::socket::{Args, Event};
 
+use crate::inquiry::ServerReply;
 pub use crate::session::SessionKey;
 
 slotmap::new_key_type! {
@@ -122,6 +123,24 @@ pub trait Application {
         state: Option<&SocketState>,
         reason: DisconnectReason,
     );
+
+    /// An event that the application of another shard sent to this one. Answered by `reply`, if somebody
+    /// waits for it; one that is dropped says that there is no answer.
+    fn server_side_event(
+        &self,
+        namespace: NamespaceId,
+        event: &str,
+        args: &Args<'_>,
+        reply: Option<ServerReply>,
+    ) {
+        let _ = (namespace, event, args, reply);
+    }
+
+    /// What the other shards may know of a socket, as JSON: Socket.IO's `socket.data`.
+    fn data(&self, state: Option<&SocketState>) -> Option<Box<str>> {
+        let _ = state;
+        None
+    }
 
     /// A request to the Engine.IO path for a file (`/socket.io/socket.io.js`), or any other request.
     /// `None` means not found, for files under the Engine.IO path: not a file.

@@ -21,6 +21,7 @@ use crate::interest::{Directory, SHARDS_MAX};
 use crate::listener;
 use crate::mesh::{Mesh, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
 use crate::settings::Settings;
 use crate::shard::{Place, Shard};
@@ -67,6 +68,8 @@ pub struct Ready {
     pub address: SocketAddr,
     /// Each shard's counters, in order of their ids.
     pub metrics: Vec<Arc<ShardMetrics>>,
+    /// The way to the shards from any thread.
+    pub outside: Outside,
 }
 
 /// Runs a node until SIGTERM or SIGINT, then shuts it down cleanly.
@@ -96,6 +99,14 @@ where
     let signals = Signals::block();
     let (address, listeners) = listener::bind(settings.listen, count, settings.ring.backlog)
         .map_err(|error| ServeError::Listen(settings.listen, error))?;
+    if settings.steer_by_cpu {
+        match listener::steer(&listeners, &cores) {
+            Ok(()) => tracing::info!("connections go to the shard on the core they arrive at"),
+            Err(why) => {
+                tracing::warn!(%why, "connections are spread by hash, not steered by CPU");
+            }
+        }
+    }
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let mut node = Node {
         settings,
@@ -113,7 +124,8 @@ where
     }
     preflight::give_back_memory();
     tracing::info!(%address, shards = count, descriptors, "serving");
-    on_ready(Ready { address, metrics: node.metrics.clone() });
+    let outside = node.mesh.outside();
+    on_ready(Ready { address, metrics: node.metrics.clone(), outside });
     node.supervise(&signals);
     node.shut_down(&signals);
     Ok(())

@@ -53,7 +53,7 @@ impl Shard {
             for to in shards.without(self.0.id).iter() {
                 state.mesh.post(to, Parcel::Broadcast(Arc::clone(&broadcast)), &self.0.metrics);
             }
-            if shards != shards.without(self.0.id) {
+            if shards.contains(self.0.id) {
                 state.deliver(&broadcast);
             }
             Ok(())
@@ -65,12 +65,16 @@ impl Shard {
 
 impl State {
     /// The shards that may have members of the target.
-    fn interested(&self, namespace: NamespaceId, target: &Target) -> ShardSet {
+    pub(crate) fn interested(&self, namespace: NamespaceId, target: &Target) -> ShardSet {
         if target.rooms.is_empty() {
             return self.rooms.interested(namespace, None);
         }
         target.rooms.iter().fold(ShardSet::default(), |shards, room| {
-            shards.union(self.rooms.interested(namespace, Some(room))).union(self.owner_of(room))
+            let known = self.rooms.interested(namespace, Some(room)).union(self.owner_of(room));
+            match self.joinings.is_empty() {
+                true => shards.union(known),
+                false => shards.union(known).union(self.about_to_join(namespace, room)),
+            }
         })
     }
 
@@ -87,40 +91,60 @@ impl State {
     /// Hands a broadcast to this shard's members.
     pub(crate) fn deliver(&mut self, broadcast: &Broadcast) {
         let Broadcast { namespace, target, encoded } = broadcast;
+        let volatile = target.volatile;
+        self.meet_target(*namespace, target, &mut |state, socket| {
+            state.send(socket, encoded, volatile);
+        });
+    }
+
+    /// This shard's sockets of the target that are connected.
+    pub(crate) fn members(&mut self, namespace: NamespaceId, target: &Target) -> Vec<SocketKey> {
+        let mut members = Vec::new();
+        self.meet_target(namespace, target, &mut |state, socket| {
+            if state.session_of(socket).is_ok() {
+                members.push(socket);
+            }
+        });
+        members
+    }
+
+    /// Calls `f` once for each of this shard's sockets of the target.
+    fn meet_target(
+        &mut self,
+        namespace: NamespaceId,
+        target: &Target,
+        f: &mut impl FnMut(&mut State, SocketKey),
+    ) {
         self.broadcast_stamp += 1;
         for room in &target.except {
-            self.for_members(*namespace, Some(room), |_, _| ());
+            self.for_members(namespace, Some(room), &mut |_, _| ());
         }
-        let volatile = target.volatile;
-        let send = |state: &mut State, socket: SocketKey| {
-            state.send(socket, encoded, volatile);
-        };
         if target.rooms.is_empty() {
-            self.for_members(*namespace, None, send);
+            self.for_members(namespace, None, f);
         }
         for room in &target.rooms {
-            self.for_members(*namespace, Some(room), send);
+            self.for_members(namespace, Some(room), f);
         }
     }
 
-    /// Calls `f` for each member of a room that this broadcast has not met yet.
+    /// Calls `f` for each member of a room that was not met since the last stamp.
     fn for_members(
         &mut self,
         namespace: NamespaceId,
         room: Option<&str>,
-        f: impl Fn(&mut State, SocketKey),
+        f: &mut impl FnMut(&mut State, SocketKey),
     ) {
         if let Some(id) = room.and_then(own_id)
             && let Some(socket) = self.socket_ids.get(&(namespace, id)).copied()
         {
-            self.meet(socket, &f);
+            self.meet(socket, f);
         }
         if let Some(room) = self.rooms.key(namespace, room) {
-            self.meet_members(room, &f);
+            self.meet_members(room, f);
         }
     }
 
-    fn meet_members(&mut self, room: RoomKey, f: &impl Fn(&mut State, SocketKey)) {
+    fn meet_members(&mut self, room: RoomKey, f: &mut impl FnMut(&mut State, SocketKey)) {
         // Sending never changes a membership: what must end because of it is left as an errand.
         for index in 0..self.rooms.size(room) {
             let socket = self.rooms.member(room, index);
@@ -128,7 +152,7 @@ impl State {
         }
     }
 
-    fn meet(&mut self, socket: SocketKey, f: &impl Fn(&mut State, SocketKey)) {
+    fn meet(&mut self, socket: SocketKey, f: &mut impl FnMut(&mut State, SocketKey)) {
         if let Some(entry) = self.sockets.get_mut(socket)
             && std::mem::replace(&mut entry.stamp, self.broadcast_stamp) != self.broadcast_stamp
         {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use yamabiko_protocol::engine::Revision;
 
-use crate::application::{SocketKey, SocketState};
+use crate::application::{NamespaceId, SocketKey, SocketState};
 use crate::packet::{EmitArgs, EmitError, Gone};
 use crate::session::SessionKey;
 use crate::shard::{Shard, State, Timer};
@@ -114,9 +114,8 @@ impl Shard {
             if waiting >= state.settings.limits.pending_acks_max {
                 return Err(EmitError::TooManyAcks);
             }
-            let namespace = &mut state.namespaces[usize::from(entry.namespace.0)];
-            let id = namespace.next_ack;
-            namespace.next_ack += 1;
+            let namespace = entry.namespace;
+            let id = state.next_ack(namespace);
             state.emit(socket, session, Some(id), name, args)?;
             state.sockets[socket].acks.insert(id, on_ack);
             if let Some(timeout) = timeout {
@@ -171,6 +170,14 @@ impl State {
             Some(entry) if matches!(entry.admission, Admission::Accepted) => Ok(entry.session),
             _ => Err(Gone),
         }
+    }
+
+    /// The id of the next acknowledgement that the namespace asks for.
+    pub(crate) fn next_ack(&mut self, namespace: NamespaceId) -> u64 {
+        let namespace = &mut self.namespaces[usize::from(namespace.0)];
+        let id = namespace.next_ack;
+        namespace.next_ack += 1;
+        id
     }
 
     pub(crate) fn namespace_name(&self, socket: SocketKey) -> std::rc::Rc<str> {

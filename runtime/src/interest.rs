@@ -98,6 +98,10 @@ impl ShardSet {
         set
     }
 
+    pub(crate) fn contains(&self, shard: u8) -> bool {
+        self.0[usize::from(shard) / 64] >> (shard % 64) & 1 == 1
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]
     }

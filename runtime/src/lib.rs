@@ -21,7 +21,8 @@
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
 //! | `packet`, `emit`, `task` | what is sent to sockets; the futures of handlers |
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
-//! | `mesh`, `handoff` | channels between shards; connections that move to their session's owner |
+//! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
+//! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
 mod answer;
@@ -37,13 +38,16 @@ mod handoff;
 mod heart;
 mod identity;
 mod incoming;
+mod inquiry;
 mod interest;
 mod listener;
 mod membership;
 mod mesh;
 mod metrics;
 mod namespace;
+mod operation;
 mod outbox;
+mod outside;
 mod overtaken;
 mod packet;
 mod polling;
@@ -66,9 +70,12 @@ pub use application::{
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use emit::{EmitOptions, Handshake};
+pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
 pub use interest::SHARDS_MAX;
 pub use membership::JoinError;
 pub use metrics::{Counter, ShardMetrics};
+pub use operation::Operation;
+pub use outside::{Outside, Unreached};
 pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
 pub use preflight::Unfit;
 pub use settings::{Limits, RingSettings, Settings};

@@ -12,7 +12,10 @@ use std::time::Duration;
 use flume::{Receiver, Sender, TrySendError};
 
 use crate::broadcast::Broadcast;
+use crate::inquiry::{Inquiry, News};
 use crate::metrics::ShardMetrics;
+use crate::operation::{JoiningKey, Order};
+use crate::outside::{Call, Door, Outside};
 use crate::ring::Doorbell;
 
 /// Batches that may wait in one shard's inbox before its peers hold theirs back.
@@ -27,6 +30,16 @@ pub(crate) enum Parcel {
     Connection(MovedConnection),
     /// A broadcast for the receiver's members.
     Broadcast(Arc<Broadcast>),
+    /// Something to be done to the receiver's members.
+    Order(Arc<Order>),
+    /// That was done: see `operation`.
+    Joined { by: u8, key: JoiningKey },
+    /// A question.
+    Inquiry(Arc<Inquiry>),
+    /// A part of an answer.
+    News(News),
+    /// Something that another thread wants done.
+    Call(Call),
     /// The node shuts down: stop accepting, close every transport.
     Drain,
 }
@@ -94,6 +107,16 @@ impl Mesh {
 
     pub(crate) fn doorbell(&self, id: u8) -> Doorbell {
         self.doorbells[usize::from(id)].clone()
+    }
+
+    /// The way in for threads that are no shards.
+    pub(crate) fn outside(&self) -> Outside {
+        let doors = self.lines.iter().zip(&self.doorbells);
+        Outside::new(
+            doors
+                .map(|(line, doorbell)| Door { line: line.clone(), doorbell: doorbell.clone() })
+                .collect(),
+        )
     }
 
     /// Whether the shard's end of the mesh is gone, and so the shard.

@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
+use serde::de::DeserializeOwned;
+use smallvec::SmallVec;
 use yamabiko_protocol::message::{Message, TextMessage};
-use yamabiko_protocol::socket::{Args, EncodeError, encode};
+use yamabiko_protocol::socket::{Args, ArgsError, EncodeError, encode};
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::session::SessionKey;
@@ -86,6 +88,9 @@ pub trait EmitArgs {
         namespace: &str,
         id: u64,
     ) -> Result<(), EncodeError>;
+
+    /// The arguments alone.
+    fn to_raw(&self) -> Result<RawArgs, EncodeError>;
 }
 
 impl<T: Serialize + ?Sized> EmitArgs for T {
@@ -109,13 +114,21 @@ impl<T: Serialize + ?Sized> EmitArgs for T {
     ) -> Result<(), EncodeError> {
         encode::ack(out, attachments, namespace, id, self)
     }
+
+    fn to_raw(&self) -> Result<RawArgs, EncodeError> {
+        let (mut json, mut attachments) = (Vec::new(), Vec::new());
+        encode::args(&mut json, &mut attachments, self)?;
+        let json = String::from_utf8(json).expect("the encoder writes JSON text").into();
+        Ok(RawArgs { json, attachments: attachments.into() })
+    }
 }
 
 /// All arguments of an event or acknowledgement as they came, to be passed on without being read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RawArgs {
     json: Box<str>,
-    attachments: Vec<Bytes>,
+    /// One is by far the most frequent number.
+    attachments: SmallVec<[Bytes; 1]>,
 }
 
 impl RawArgs {
@@ -130,9 +143,33 @@ impl RawArgs {
     }
 }
 
+impl RawArgs {
+    /// Reads the argument at `index`, `null` if there are not that many.
+    ///
+    /// # Errors
+    /// The argument does not fit.
+    pub fn parse_arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgsError> {
+        self.with_args(|args| args.parse_arg(index))
+    }
+
+    /// Reads all arguments as a tuple: see [`Args::parse_tuple`].
+    ///
+    /// # Errors
+    /// The first argument that does not fit.
+    pub fn parse_tuple<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
+        self.with_args(|args| args.parse_tuple())
+    }
+
+    /// Lends them as a handler gets them.
+    pub(crate) fn with_args<R>(&self, call: impl FnOnce(&Args<'_>) -> R) -> R {
+        let array = format!("[{}]", self.json);
+        call(&Args::of_array(&array, &self.attachments).expect("these are brackets"))
+    }
+}
+
 impl From<&Args<'_>> for RawArgs {
     fn from(args: &Args<'_>) -> Self {
-        Self { json: args.as_str().into(), attachments: args.attachments().to_vec() }
+        Self { json: args.as_str().into(), attachments: args.attachments().into() }
     }
 }
 
@@ -160,6 +197,10 @@ impl EmitArgs for RawArgs {
         encode::ack_raw(out, namespace, id, &self.json, self.attachments.len());
         attachments.extend_from_slice(&self.attachments);
         Ok(())
+    }
+
+    fn to_raw(&self) -> Result<RawArgs, EncodeError> {
+        Ok(self.clone())
     }
 }
 
@@ -231,7 +272,7 @@ impl State {
         session: SessionKey,
         write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), E>,
     ) -> Result<(), E> {
-        let mut attachments = Vec::new();
+        let mut attachments = std::mem::take(&mut self.scratch_attachments);
         let mut scratch = std::mem::take(&mut self.scratch);
         scratch.clear();
         let written = write(&mut scratch, &mut attachments);
@@ -242,6 +283,8 @@ impl State {
             }
         }
         self.scratch = scratch;
+        attachments.clear();
+        self.scratch_attachments = attachments;
         written
     }
 }

@@ -147,13 +147,15 @@ fn limit(resource: libc::__rlimit_resource_t) -> (u64, u64) {
     (limit.rlim_cur, limit.rlim_max)
 }
 
-fn kernel_release() -> String {
+/// What `uname -r` prints; empty where that cannot be had.
+pub(crate) fn kernel_release() -> String {
     std::fs::read_to_string("/proc/sys/kernel/osrelease")
         .map(|release| release.trim().to_owned())
         .unwrap_or_default()
 }
 
-fn parse_release(release: &str) -> Option<(u32, u32)> {
+/// The two numbers that a kernel's release starts with.
+pub(crate) fn parse_release(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit());
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }

@@ -16,6 +16,7 @@ use yamabiko_protocol::websocket::{Control, Data, OpCode};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey};
 use crate::connection::ConnectionKey;
+use crate::outbox::{Outbox, Pool};
 use crate::shard::{Errand, Shard, State, Timer, unix_ms};
 
 slotmap::new_key_type! {
@@ -164,11 +165,7 @@ impl State {
         match self.sessions.get(key).map(|entry| entry.engine.route()) {
             Some(Route::WebSocket { to, .. }) => {
                 if let Some(connection) = self.connections.get_mut(to) {
-                    connection.outbox.write(&mut self.pool, |out| {
-                        put_header(out, TEXT, 1 + text.len());
-                        out.push(b'4');
-                        out.extend_from_slice(text);
-                    });
+                    connection.outbox.write(&mut self.pool, |out| put_text(out, text));
                     self.mark_dirty(to);
                 }
             }
@@ -188,13 +185,22 @@ impl State {
         if !self.has_room(key, weight) {
             return;
         }
-        self.send_text(key, text);
-        for bytes in attachments {
-            let message = Message::Binary(bytes.clone());
-            match route {
-                Route::WebSocket { to, form } => self.write_message(to, &message, form),
-                Route::Polling | Route::Closed => self.send_message(key, message),
+        match route {
+            Route::WebSocket { to, form } => {
+                let Some(connection) = self.connections.get_mut(to) else { return };
+                connection.outbox.write(&mut self.pool, |out| put_text(out, text));
+                for bytes in attachments {
+                    put_binary(&mut connection.outbox, &mut self.pool, bytes, form);
+                }
+                self.mark_dirty(to);
             }
+            Route::Polling => {
+                self.send_text(key, text);
+                for bytes in attachments {
+                    self.send_message(key, Message::Binary(bytes.clone()));
+                }
+            }
+            Route::Closed => {}
         }
     }
 
@@ -202,15 +208,8 @@ impl State {
         let Some(connection) = self.connections.get_mut(to) else { return };
         match message {
             Message::Text(text) => connection.outbox.push(&mut self.pool, text.frame()),
-            Message::Binary(_) if form.is_text() => {
-                connection.outbox.write(&mut self.pool, |out| message.write_frame(form, out));
-            }
             Message::Binary(bytes) => {
-                connection.outbox.write(&mut self.pool, |out| {
-                    put_header(out, BINARY, form.encoded_len(bytes.len()));
-                    out.extend_from_slice(form.prefix());
-                });
-                connection.outbox.push(&mut self.pool, bytes);
+                put_binary(&mut connection.outbox, &mut self.pool, bytes, form);
             }
         }
         self.mark_dirty(to);
@@ -340,6 +339,25 @@ impl State {
             self.file_session(key);
         }
     }
+}
+
+/// A text message that is not encoded for sharing, as a frame.
+fn put_text(out: &mut Vec<u8>, text: &[u8]) {
+    put_header(out, TEXT, 1 + text.len());
+    out.push(b'4');
+    out.extend_from_slice(text);
+}
+
+/// A binary message as a frame: its bytes are copied only if they are few.
+fn put_binary(outbox: &mut Outbox, pool: &mut Pool, bytes: &Bytes, form: BinaryForm) {
+    if form.is_text() {
+        return outbox.write(pool, |out| Message::Binary(bytes.clone()).write_frame(form, out));
+    }
+    outbox.write(pool, |out| {
+        put_header(out, BINARY, form.encoded_len(bytes.len()));
+        out.extend_from_slice(form.prefix());
+    });
+    outbox.push(pool, bytes);
 }
 
 impl Shard {

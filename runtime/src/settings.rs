@@ -16,6 +16,9 @@ pub struct Settings {
     pub shards: Option<usize>,
     /// Pin each shard to a core.
     pub pin: bool,
+    /// Give a new connection to the shard on the core that its first packet was handled at, where that
+    /// core has one; without, and from other cores, the kernel spreads them by hash. Needs pinned shards.
+    pub steer_by_cpu: bool,
 
     /// Socket.IO's `path`: the Engine.IO path, without its trailing slash.
     pub path: String,
@@ -100,6 +103,7 @@ impl Default for Settings {
             listen: SocketAddr::from((Ipv6Addr::UNSPECIFIED, 3000)),
             shards: None,
             pin: true,
+            steer_by_cpu: false,
             path: "/socket.io".into(),
             add_trailing_slash: true,
             polling: true,
@@ -175,6 +179,10 @@ impl Settings {
             false => Err(message.to_owned()),
         };
         ensure(self.path.starts_with('/'), "path must start with '/'")?;
+        ensure(
+            self.pin || !self.steer_by_cpu,
+            "steer-by-cpu needs pinned shards, and no-pin is set",
+        )?;
         ensure(self.polling || self.websocket, "transports must not be empty")?;
         ensure(!self.ping_interval.is_zero(), "pingInterval must be above 0")?;
         ensure(!self.ping_timeout.is_zero(), "pingTimeout must be above 0")?;

@@ -15,17 +15,21 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bytes::Bytes;
 use slotmap::SlotMap;
 use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
 use yamabiko_protocol::limits::WebSocketLimits;
+use yamabiko_protocol::socket::Spares;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::heart::Heart;
 use crate::identity::Identities;
+use crate::inquiry::{Gathering, InquiryKey};
 use crate::interest::Directory;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
 use crate::overtaken::Overtaken;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
@@ -81,6 +85,8 @@ pub(crate) enum Timer {
     Session(SessionKey),
     /// A socket waits for this acknowledgement until this time.
     Ack(SocketKey, u64, u64),
+    /// A shard waits for answers.
+    Inquiry(InquiryKey),
 }
 
 /// Everything the shard owns.
@@ -99,6 +105,10 @@ pub(crate) struct State {
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
     pub(crate) overtaken: Overtaken,
+    /// Orders to join that other shards have not carried out yet.
+    pub(crate) joinings: SlotMap<JoiningKey, Joining>,
+    /// Questions to other shards that are not answered yet.
+    pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
     /// Spare write buffers.
     pub(crate) pool: Pool,
     trim_at_ms: u64,
@@ -112,6 +122,9 @@ pub(crate) struct State {
     pub(crate) effects: Vec<Effect<ConnectionKey>>,
     /// Reused by every encoder.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) scratch_attachments: Vec<Bytes>,
+    /// Reused by binary packets.
+    pub(crate) spares: Spares,
     /// Distinguishes broadcasts, so that each socket gets each once.
     pub(crate) broadcast_stamp: u64,
     /// Monotonic milliseconds since the shard started.
@@ -177,6 +190,8 @@ impl Shard {
             rooms: Rooms::new(id, 0, Arc::clone(&directory)),
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
+            joinings: SlotMap::with_key(),
+            inquiries: SlotMap::with_key(),
             pool: Pool::default(),
             trim_at_ms: 0,
             dirty: Vec::new(),
@@ -184,6 +199,8 @@ impl Shard {
             errands: Vec::new(),
             effects: Vec::new(),
             scratch: Vec::new(),
+            scratch_attachments: Vec::new(),
+            spares: Spares::default(),
             broadcast_stamp: 0,
             now_ms: 0,
             shards,
@@ -241,6 +258,11 @@ impl Shard {
     /// How many shards the node has.
     pub fn shards(&self) -> usize {
         self.0.shards
+    }
+
+    /// The names of the application's namespaces; the order gives their ids.
+    pub fn namespaces(&self) -> Vec<String> {
+        self.with(|state| state.namespaces.iter().map(|it| String::from(&*it.name)).collect())
     }
 
     /// This shard's counters, readable from any thread.
@@ -334,6 +356,11 @@ impl Shard {
         match parcel {
             Parcel::Connection(moved) => self.take_in(moved),
             Parcel::Broadcast(broadcast) => self.with(|state| state.deliver(&broadcast)),
+            Parcel::Order(order) => self.carry_out(&order),
+            Parcel::Joined { by, key } => self.with(|state| state.joined(by, key)),
+            Parcel::Inquiry(inquiry) => self.respond(&inquiry),
+            Parcel::News(news) => self.hear(news),
+            Parcel::Call(call) => call.run(self),
             Parcel::Drain => self.drain(),
         }
     }
@@ -377,6 +404,7 @@ impl Shard {
         let accept_again = self.with(|state| {
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
+            state.forget_old_joinings();
             if now >= state.trim_at_ms {
                 state.trim_at_ms = now + TRIM_EVERY_MS;
                 state.pool.trim();
@@ -388,6 +416,7 @@ impl Shard {
                 Timer::Connection(key) => self.connection_timer(key),
                 Timer::Session(key) => self.session_timer(key),
                 Timer::Ack(socket, id, at_ms) => self.ack_timer(socket, id, at_ms),
+                Timer::Inquiry(key) => self.inquiry_timer(key),
             }
         }
         if accept_again {

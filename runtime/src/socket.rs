@@ -97,7 +97,7 @@ impl Shard {
     fn text(&self, session: SessionKey, text: &str) -> Result<(), Violation> {
         let limits = &self.0.settings.limits.packet;
         let packet = self.with(|state| match state.sessions.get_mut(session) {
-            Some(entry) => entry.decoder.text(text, limits),
+            Some(entry) => entry.decoder.text_with(text, limits, &mut state.spares),
             None => Ok(None),
         });
         let Some(packet) = packet.map_err(Violation::Decode)? else {
@@ -125,7 +125,10 @@ impl Shard {
         });
         let Some(complete) = complete.map_err(Violation::Decode)? else { return Ok(()) };
         match self.packet(session, &complete.packet(), complete.attachments())? {
-            Outcome::Done => Ok(()),
+            Outcome::Done => {
+                self.with(|state| state.spares.give_back(complete));
+                Ok(())
+            }
             Outcome::Early(socket) => {
                 self.with(|state| state.keep_early(socket, EarlyEvent::Binary(complete)))
             }

@@ -96,6 +96,7 @@ macro_rules! plain {
 }
 
 plain!(
+    steer_by_cpu => steer_by_cpu,
     shutdown_timeout => shutdown_timeout,
     path => path,
     add_trailing_slash => add_trailing_slash,
@@ -344,6 +345,7 @@ mod tests {
             (&["--transports", "polling,webtransport"][..], "webtransport"),
             (&["--path", "socket.io"], "path"),
             (&["--ping-interval", "0"], "pingInterval"),
+            (&["--steer-by-cpu", "--no-pin"], "steer-by-cpu needs pinned shards"),
             (&["--cookie", "a=b"], "cookie"),
             (&["--cors-origin", "*,http://a"], "cors-origin"),
             (&["--cors-origin", ","], "cors-origin"),

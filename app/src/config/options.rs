@@ -57,6 +57,19 @@ pub struct Options {
     )]
     pub(super) no_pin: Option<bool>,
 
+    /// Give new connections to the shard on the core that their packets arrive at, instead of spreading them
+    /// evenly: for network cards with a queue for each core; needs Linux 6.2 [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_STEER_BY_CPU",
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) steer_by_cpu: Option<bool>,
+
     /// Time for the clean shutdown; what is left is cut [default: 10s]
     #[arg(long, value_name = "TIME", env = "YAMABIKO_SHUTDOWN_TIMEOUT")]
     pub(super) shutdown_timeout: Option<Time>,

@@ -231,6 +231,38 @@ describe("chat", { timeout: 300_000 }, () => {
     assert.deepEqual(ada.problems, []);
   });
 
+  test("who joins in the same moment is greeted too", { timeout: 60_000 }, async () => {
+    const person = { id: "AAAAAAAAAAAAAAAAAAAA", name: "Bo" };
+    const sent = [];
+    let answers = 0;
+    const prepare = (page) =>
+      page.route(/transport=polling/, async (route) => {
+        const request = route.request();
+        if (request.method() === "POST") {
+          sent.push(request.postData());
+          return route.continue();
+        }
+        const response = await route.fetch();
+        const packets = (await response.text()).split("\x1e");
+        const answer = packets.findIndex((packet) => /^43\d+\[/.test(packet));
+        if (answer >= 0 && (answers += 1) === 1) {
+          // One poll brings the answer to our own "join" and, right behind it, news of another's.
+          packets.splice(answer + 1, 0, `42${JSON.stringify(["joined", { room: "north", ...person }])}`);
+        }
+        return route.fulfill({ response, body: packets.join("\x1e") });
+      });
+    const ada = await tab({ query: "?transport=polling", prepare });
+    await enter(ada, "Ada", "north");
+    await sees(ada, ["Ada", "Bo"]);
+    // A later exchange, so that what was to be sent has been.
+    await say(ada, "anybody?");
+    assert.ok(answers > 0);
+    assert.ok(sent.some((payload) => payload.includes(`42${JSON.stringify(["here", person.id])}`)), sent.join("\n"));
+    assert.deepEqual(ada.problems, []);
+    // The poll that is waiting ends with the page.
+    await ada.unrouteAll({ behavior: "ignoreErrors" });
+  });
+
   test("where WebSocket is blocked, polling does it", { timeout: 60_000 }, async () => {
     const ada = await tab({ prepare: (page) => page.addInitScript(() => delete window.WebSocket) });
     await enter(ada, "Ada");

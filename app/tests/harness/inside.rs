@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, mpsc};
 use std::thread;
 
-use yamabiko::{App, Config, Core, Namespace, Ready, Server, ShardMetrics, Socket};
+use yamabiko::{App, Config, Core, Handle, Namespace, Ready, Server, ShardMetrics, Socket};
 
 /// A server on threads of the test.
 pub(crate) struct Inside {
@@ -35,6 +35,10 @@ impl Inside {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.ready.address
+    }
+
+    pub(crate) fn handle(&self) -> &Handle {
+        &self.ready.handle
     }
 
     /// The sum of one counter over all shards.

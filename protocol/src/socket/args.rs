@@ -10,7 +10,7 @@ use std::fmt;
 use bytes::Bytes;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, IgnoredAny, SeqAccess, Visitor};
 
-use super::json;
+use super::json::{self, Outline};
 use super::placeholder;
 use super::reader::{Reader, Untyped};
 
@@ -44,18 +44,33 @@ impl fmt::Display for ArgsError {
 impl std::error::Error for ArgsError {}
 
 impl<'a> Args<'a> {
-    /// The arguments in a packet's payload, a checked JSON array of which `skip` elements are not
-    /// arguments; `None` if it is not an array.
-    pub(super) fn new(array: &'a str, skip: usize, attachments: &'a [Bytes]) -> Option<Self> {
-        let bytes = array.as_bytes();
-        if array.len() < 2 || !array.starts_with('[') || !array.ends_with(']') {
-            return None;
-        }
-        let mut first = json::skip_space(bytes, 1);
-        for _ in 0..skip {
-            first = next_element(bytes, json::skip_value(bytes, first));
-        }
-        array.is_char_boundary(first).then_some(Self { array, first, skip, attachments })
+    /// The arguments in an event's payload, a checked JSON array of that outline; `None` if it is none.
+    pub(super) fn of_event(
+        array: &'a str,
+        outline: Outline,
+        attachments: &'a [Bytes],
+    ) -> Option<Self> {
+        Self::new(array, outline.second, 1, attachments)
+    }
+
+    /// The same for an acknowledgement, all of whose elements are arguments.
+    pub(super) fn of_ack(array: &'a str, attachments: &'a [Bytes]) -> Option<Self> {
+        Self::new(array, json::skip_space(array.as_bytes(), 1), 0, attachments)
+    }
+
+    /// The arguments in an array of JSON that this side has made or checked; `None` if it is no array.
+    pub fn of_array(array: &'a str, attachments: &'a [Bytes]) -> Option<Self> {
+        Self::of_ack(array, attachments)
+    }
+
+    fn new(array: &'a str, first: usize, skip: usize, attachments: &'a [Bytes]) -> Option<Self> {
+        let is_array = matches!(array.as_bytes(), [b'[', .., b']']);
+        (is_array && array.is_char_boundary(first)).then_some(Self {
+            array,
+            first,
+            skip,
+            attachments,
+        })
     }
 
     /// The JSON text of the arguments as they came, separated by commas; empty if there are none.

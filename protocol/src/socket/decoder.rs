@@ -10,6 +10,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use super::event::{Ack, Event};
+use super::json::Outline;
 use super::packet::{DecodeError, Packet, PacketType, decode};
 use crate::limits::PacketLimits;
 
@@ -17,16 +18,34 @@ use crate::limits::PacketLimits;
 /// is under way.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    pending: Option<Box<Pending>>,
+    /// Fewer attachments so far than it waits for.
+    pending: Option<Complete>,
 }
 
-/// A binary packet whose attachments have not all come.
-#[derive(Debug)]
-struct Pending {
-    /// Fewer than `due` attachments so far.
-    complete: Complete,
-    due: usize,
-    attachment_bytes: usize,
+/// Memory of packets that were dealt with, for those to come: with it a binary packet allocates nothing but
+/// its attachments.
+#[derive(Debug, Default)]
+pub struct Spares(Vec<Complete>);
+
+impl Spares {
+    /// How many are kept.
+    const COUNT_MAX: usize = 64;
+    /// Larger ones are not kept.
+    const TEXT_BYTES_MAX: usize = 4 * 1024;
+    const ATTACHMENTS_MAX: usize = 16;
+
+    /// Takes what remains of a packet. Its attachments are let go of.
+    pub fn give_back(&mut self, mut complete: Complete) {
+        let parts = &mut *complete.0;
+        if self.0.len() < Self::COUNT_MAX
+            && parts.text.capacity() <= Self::TEXT_BYTES_MAX
+            && parts.attachments.capacity() <= Self::ATTACHMENTS_MAX
+        {
+            parts.text.clear();
+            parts.attachments.clear();
+            self.0.push(complete);
+        }
+    }
 }
 
 impl Decoder {
@@ -46,6 +65,19 @@ impl Decoder {
         text: &'a str,
         limits: &PacketLimits,
     ) -> Result<Option<Packet<'a>>, DecodeError> {
+        self.text_with(text, limits, &mut Spares::default())
+    }
+
+    /// The same with the memory of earlier packets.
+    ///
+    /// # Errors
+    /// As [`text`](Self::text).
+    pub fn text_with<'a>(
+        &mut self,
+        text: &'a str,
+        limits: &PacketLimits,
+        spares: &mut Spares,
+    ) -> Result<Option<Packet<'a>>, DecodeError> {
         if self.pending.take().is_some() {
             return Err(DecodeError::TextInsteadOfAttachment);
         }
@@ -53,11 +85,7 @@ impl Decoder {
         if !packet.kind.is_binary() {
             return Ok(Some(packet));
         }
-        self.pending = Some(Box::new(Pending {
-            complete: Complete::new(text, &packet),
-            due: packet.attachments,
-            attachment_bytes: 0,
-        }));
+        self.pending = Some(Complete::new(text, &packet, spares.0.pop()));
         Ok(None)
     }
 
@@ -74,13 +102,14 @@ impl Decoder {
         limits: &PacketLimits,
     ) -> Result<Option<Complete>, DecodeError> {
         let mut pending = self.pending.take().ok_or(DecodeError::UnexpectedAttachment)?;
-        pending.attachment_bytes = pending.attachment_bytes.saturating_add(attachment.len());
-        if pending.attachment_bytes > limits.attachment_bytes_max {
+        let parts = &mut *pending.0;
+        parts.attachment_bytes = parts.attachment_bytes.saturating_add(attachment.len());
+        if parts.attachment_bytes > limits.attachment_bytes_max {
             return Err(DecodeError::AttachmentBytes);
         }
-        pending.complete.attachments.push(attachment);
-        if pending.complete.attachments.len() == pending.due {
-            return Ok(Some(pending.complete));
+        parts.attachments.push(attachment);
+        if parts.attachments.len() == parts.due {
+            return Ok(Some(pending));
         }
         self.pending = Some(pending);
         Ok(None)
@@ -88,83 +117,107 @@ impl Decoder {
 
     /// The binary packet that waits for attachments, so that its owner can refuse it before they come.
     pub fn under_way(&self) -> Option<Packet<'_>> {
-        self.pending.as_ref().map(|pending| pending.complete.packet())
+        self.pending.as_ref().map(Complete::packet)
     }
 
     /// How many binary messages must come before the next text message; 0 between packets.
     pub fn attachments_due(&self) -> usize {
-        self.pending.as_ref().map_or(0, |pending| pending.due - pending.complete.attachments.len())
+        self.pending.as_ref().map_or(0, |pending| pending.0.due - pending.0.attachments.len())
     }
 }
 
 /// A binary packet with all its attachments.
 #[derive(Clone)]
-pub struct Complete {
-    text: Box<str>,
+pub struct Complete(Box<Parts>);
+
+#[derive(Clone)]
+struct Parts {
+    text: String,
     kind: PacketType,
     /// `None` where the text names no namespace.
     namespace: Option<Range<usize>>,
     id: Option<u64>,
     data: Range<usize>,
+    outline: Outline,
     attachments: Vec<Bytes>,
+    attachment_bytes: usize,
+    due: usize,
 }
 
 impl Complete {
-    /// Keeps `packet`, which was decoded from `text` and borrows its parts from there.
-    fn new(text: &str, packet: &Packet<'_>) -> Self {
+    /// Keeps `packet`, which was decoded from `text` and borrows its parts from there, in the memory of a
+    /// spare one if there is one.
+    fn new(text: &str, packet: &Packet<'_>, spare: Option<Self>) -> Self {
         let place = |part: &str| {
             let start = (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize)?;
             let range = start..start + part.len();
             (range.end <= text.len()).then_some(range)
         };
-        Self {
-            text: text.into(),
+        let parts = |mut kept: String, attachments| Parts {
+            text: {
+                kept.push_str(text);
+                kept
+            },
             kind: packet.kind,
             namespace: place(packet.namespace),
             id: packet.id,
             data: packet.data.and_then(place).unwrap_or_default(),
-            attachments: Vec::new(),
+            outline: packet.outline,
+            attachments,
+            attachment_bytes: 0,
+            due: packet.attachments,
+        };
+        match spare {
+            Some(Self(mut spare)) => {
+                let kept = std::mem::take(&mut spare.text);
+                let attachments = std::mem::take(&mut spare.attachments);
+                *spare = parts(kept, attachments);
+                Self(spare)
+            }
+            None => Self(Box::new(parts(String::with_capacity(text.len()), Vec::new()))),
         }
     }
 
     /// The packet. To get at its arguments prefer [`event`](Self::event) and [`ack`](Self::ack), which
     /// know the attachments.
     pub fn packet(&self) -> Packet<'_> {
+        let parts = &*self.0;
         Packet {
-            kind: self.kind,
-            namespace: self.namespace.clone().map_or("/", |range| &self.text[range]),
-            id: self.id,
-            data: Some(&self.text[self.data.clone()]),
-            attachments: self.attachments.len(),
+            kind: parts.kind,
+            namespace: parts.namespace.clone().map_or("/", |range| &parts.text[range]),
+            id: parts.id,
+            data: Some(&parts.text[parts.data.clone()]),
+            attachments: parts.attachments.len(),
+            outline: parts.outline,
         }
     }
 
     /// The event, or `None` if this is an acknowledgement.
     pub fn event(&self) -> Option<Event<'_>> {
-        self.packet().event(&self.attachments)
+        self.packet().event(self.attachments())
     }
 
     /// The acknowledgement, or `None` if this is an event.
     pub fn ack(&self) -> Option<Ack<'_>> {
-        self.packet().ack(&self.attachments)
+        self.packet().ack(self.attachments())
     }
 
     /// The attachments, in the order in which placeholders number them.
     pub fn attachments(&self) -> &[Bytes] {
-        &self.attachments
+        &self.0.attachments
     }
 
     /// Ends the packet and keeps its attachments.
     pub fn into_attachments(self) -> Vec<Bytes> {
-        self.attachments
+        self.0.attachments
     }
 }
 
 impl fmt::Debug for Complete {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Complete")
-            .field("text", &self.text)
-            .field("attachments", &self.attachments)
+            .field("text", &self.0.text)
+            .field("attachments", &self.0.attachments)
             .finish()
     }
 }
@@ -198,6 +251,29 @@ mod tests {
         assert_eq!(complete.attachments(), [&b"x"[..], b"y"]);
         assert_eq!(complete.ack().unwrap().id, Some(4));
         assert!(complete.event().is_none());
+    }
+
+    #[test]
+    fn spare_memory_leaves_nothing_of_the_packet_before() {
+        let (limits, mut spares) = (PacketLimits::default(), Spares::default());
+        let mut decoder = Decoder::new();
+        let first = "52-/long,7[\"a\",{\"_placeholder\":true,\"num\":0},\"more and more\"]";
+        decoder.text_with(first, &limits, &mut spares).unwrap();
+        decoder.binary(Bytes::from_static(b"x"), &limits).unwrap();
+        spares.give_back(decoder.binary(Bytes::from_static(b"y"), &limits).unwrap().unwrap());
+        assert_eq!(spares.0.len(), 1);
+        assert_eq!(decoder.text_with(ONE, &limits, &mut spares), Ok(None));
+        assert!(spares.0.is_empty());
+        let complete = decoder.binary(Bytes::from_static(b"z"), &limits).unwrap().unwrap();
+        assert_eq!(complete.packet(), decode(ONE, &limits).unwrap());
+        assert_eq!(complete.attachments(), [&b"z"[..]]);
+        // What is large, or one too many, is let go.
+        let large = format!("51-[\"{}\"]", "x".repeat(Spares::TEXT_BYTES_MAX));
+        for text in std::iter::once(&*large).chain([ONE; Spares::COUNT_MAX + 1]) {
+            decoder.text(text, &limits).unwrap();
+            spares.give_back(decoder.binary(Bytes::new(), &limits).unwrap().unwrap());
+        }
+        assert_eq!(spares.0.len(), Spares::COUNT_MAX);
     }
 
     #[test]

@@ -6,7 +6,6 @@
 //! others serve both revisions.
 
 use std::fmt;
-use std::io::Write as _;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -167,6 +166,34 @@ pub fn ack_raw(out: &mut Vec<u8>, namespace: &str, id: u64, args_json: &str, att
     make_binary(out, start, attachments);
 }
 
+/// The arguments of an event or acknowledgement alone, separated by commas, as [`Args::as_str`] has them;
+/// `args` as for [`event`].
+///
+/// # Errors
+/// [`EncodeError::Json`]; both buffers are then as they were.
+///
+/// [`Args::as_str`]: super::Args::as_str
+pub fn args<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    attachments: &mut Vec<Bytes>,
+    args: &T,
+) -> Result<(), EncodeError> {
+    let (start, earlier) = (out.len(), attachments.len());
+    match write_array(out, attachments, |array| spread(array, args)) {
+        Ok(()) => {
+            // Without the brackets.
+            out.pop();
+            out.remove(start);
+            Ok(())
+        }
+        Err(error) => {
+            out.truncate(start);
+            attachments.truncate(earlier);
+            Err(EncodeError::Json(error))
+        }
+    }
+}
+
 /// One value as JSON in JavaScript's dialect, for where a packet takes raw JSON.
 ///
 /// # Errors
@@ -180,7 +207,11 @@ pub fn json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> Result<(), E
     })
 }
 
-fn check_name(name: &str) -> Result<(), EncodeError> {
+/// Whether an event may have this name.
+///
+/// # Errors
+/// [`EncodeError::ReservedEvent`].
+pub fn check_name(name: &str) -> Result<(), EncodeError> {
     if RESERVED_EVENTS.contains(&name) { Err(EncodeError::ReservedEvent) } else { Ok(()) }
 }
 
@@ -250,7 +281,7 @@ fn make_binary(out: &mut Vec<u8>, start: usize, attachments: usize) {
 }
 
 fn write_number(out: &mut Vec<u8>, number: u64) {
-    write!(out, "{number}").expect("a Vec takes all that is written");
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 fn write_string(out: &mut Vec<u8>, text: &str) {

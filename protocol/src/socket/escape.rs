@@ -110,7 +110,7 @@ mod tests {
             if escape {
                 quoted = format!("\"{}\"", text.encode_utf16().map(|u| format!("\\u{u:04x}")).collect::<String>());
             }
-            prop_assert_eq!(json::check(&quoted, 0), Ok(()));
+            prop_assert!(json::check(&quoted, 0).is_ok());
             let inner = &quoted[1..quoted.len() - 1];
             prop_assert!(says(inner, &text));
             let longer = text.clone() + "a";

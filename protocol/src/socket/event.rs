@@ -41,13 +41,12 @@ impl<'a> Packet<'a> {
             return None;
         }
         let array = self.data?;
-        let start = json::skip_space(array.as_bytes(), 1);
-        let name = array.get(start..json::skip_value(array.as_bytes(), start))?;
+        let name = json::first_element(array, self.outline);
         let name = match name.strip_prefix('"') {
             Some(rest) => escape::unescape(rest.strip_suffix('"')?),
             None => number_as_name(name)?,
         };
-        Some(Event { name, args: Args::new(array, 1, attachments)?, id: self.id })
+        Some(Event { name, args: Args::of_event(array, self.outline, attachments)?, id: self.id })
     }
 
     /// The acknowledgement that this packet holds, or `None` if it is of another type. `attachments`
@@ -56,7 +55,7 @@ impl<'a> Packet<'a> {
         if !matches!(self.kind, PacketType::Ack | PacketType::BinaryAck) {
             return None;
         }
-        let args = Args::new(self.data.unwrap_or("[]"), 0, attachments)?;
+        let args = Args::of_ack(self.data.unwrap_or("[]"), attachments)?;
         Some(Ack { id: self.id, args })
     }
 }
@@ -82,6 +81,7 @@ mod tests {
     use super::*;
     use crate::limits::PacketLimits;
     use crate::socket::decode;
+    use crate::socket::json::Outline;
 
     fn name(text: &str) -> String {
         let packet = decode(text, &PacketLimits::default()).unwrap();
@@ -124,9 +124,13 @@ mod tests {
     fn a_packet_made_by_hand_is_no_reason_to_panic() {
         for data in ["", "[", "]", "[]", "\"", "[\"", "[\"]", "{}", "[é", "[,]", "[1é]", "[\"\\\"]"]
         {
-            for kind in [PacketType::Event, PacketType::Ack] {
-                let packet =
-                    Packet { kind, namespace: "/", id: None, data: Some(data), attachments: 0 };
+            for (kind, at) in [PacketType::Event, PacketType::Ack]
+                .into_iter()
+                .flat_map(|kind| (0..4).map(move |at| (kind, at)))
+            {
+                let (namespace, data) = ("/", Some(data));
+                let outline = Outline { first_end: at, second: at };
+                let packet = Packet { kind, namespace, id: None, data, attachments: 0, outline };
                 for args in
                     [packet.event(&[]).map(|event| event.args), packet.ack(&[]).map(|ack| ack.args)]
                         .into_iter()

@@ -22,10 +22,21 @@ pub(crate) enum Fault {
     Depth,
 }
 
+/// What a check notes of an array, so that nobody has to look for it again. Of any other value it means
+/// nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Outline {
+    /// Where the first element ends; 0 if there is none.
+    pub(crate) first_end: usize,
+    /// Where the second element starts, or the closing bracket if there is none; 0 in an empty array.
+    pub(crate) second: usize,
+}
+
 /// Checks that `text` is exactly one JSON value whose arrays and objects nest at most `depth_max`
 /// (and never more than [`DEPTH_CAP`]) deep.
-pub(crate) fn check(text: &str, depth_max: usize) -> Result<(), Fault> {
+pub(crate) fn check(text: &str, depth_max: usize) -> Result<Outline, Fault> {
     let bytes = text.as_bytes();
+    let mut outline = Outline::default();
     let mut open = Open { objects: 0, depth: 0, depth_max: depth_max.min(DEPTH_CAP) };
     let mut at = skip_space(bytes, 0);
     loop {
@@ -53,13 +64,21 @@ pub(crate) fn check(text: &str, depth_max: usize) -> Result<(), Fault> {
         }
         // It ended: so may any number of containers, until a comma starts the next value.
         loop {
+            let end = at;
             at = skip_space(bytes, at);
             if open.depth == 0 {
-                return if at == bytes.len() { Ok(()) } else { Err(Fault::Syntax) };
+                return if at == bytes.len() { Ok(outline) } else { Err(Fault::Syntax) };
+            }
+            let is_first = open.depth == 1 && outline.first_end == 0;
+            if is_first {
+                outline = Outline { first_end: end, second: at };
             }
             match (bytes.get(at), open.in_object()) {
                 (Some(b','), in_object) => {
                     at = skip_space(bytes, at + 1);
+                    if is_first {
+                        outline.second = at;
+                    }
                     if in_object {
                         at = check_key(bytes, at)?;
                     }
@@ -183,6 +202,22 @@ fn check_word(bytes: &[u8], at: usize, word: &[u8]) -> Result<usize, Fault> {
     if bytes.get(at..end) == Some(word) { Ok(end) } else { Err(Fault::Syntax) }
 }
 
+/// The first element of a checked array; empty if there is none.
+pub(crate) fn first_element(array: &str, outline: Outline) -> &str {
+    let start = skip_space(array.as_bytes(), 1);
+    array.get(start..outline.first_end).unwrap_or_default()
+}
+
+/// `text` without white space around it.
+pub(crate) fn trim(text: &str) -> &str {
+    const SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
+    match text.as_bytes() {
+        // As nearly always.
+        [first, .., last] if *first > b' ' && *last > b' ' => text,
+        _ => text.trim_matches(SPACE),
+    }
+}
+
 /// The first byte at or after `at` that is not white space.
 pub(crate) fn skip_space(bytes: &[u8], mut at: usize) -> usize {
     while matches!(bytes.get(at), Some(b' ' | b'\t' | b'\n' | b'\r')) {
@@ -263,7 +298,7 @@ mod tests {
             "\"\u{2028}\u{7f}é\"",
             r#""12345678\"1234567\\""#,
         ] {
-            assert_eq!(check(good, 8), Ok(()), "{good}");
+            assert_eq!(check(good, 8).map(|_| ()), Ok(()), "{good}");
         }
         for bad in [
             "",
@@ -325,13 +360,13 @@ mod tests {
 
     #[test]
     fn depth_is_counted_not_recursed() {
-        assert_eq!(check("[[1]]", 2), Ok(()));
+        assert_eq!(check("[[1]]", 2).map(|_| ()), Ok(()));
         assert_eq!(check("[[[]]]", 2), Err(Fault::Depth));
         assert_eq!(check("[{\"a\":[]}]", 2), Err(Fault::Depth));
-        assert_eq!(check("1", 0), Ok(()));
-        assert_eq!(check("[[],[],[[]]]", 3), Ok(()));
+        assert_eq!(check("1", 0).map(|_| ()), Ok(()));
+        assert_eq!(check("[[],[],[[]]]", 3).map(|_| ()), Ok(()));
         let deep = "[".repeat(DEPTH_CAP) + &"]".repeat(DEPTH_CAP);
-        assert_eq!(check(&deep, usize::MAX), Ok(()));
+        assert_eq!(check(&deep, usize::MAX).map(|_| ()), Ok(()));
         assert!(serde_json::from_str::<serde_json::Value>(&deep).is_ok());
         let deeper = format!("[{deep}]");
         assert_eq!(check(&deeper, usize::MAX), Err(Fault::Depth));
@@ -348,10 +383,10 @@ mod tests {
         #[test]
         fn the_check_takes_what_serde_json_prints(value in any::<Vec<(String, f64, Option<i64>)>>()) {
             let compact = serde_json::to_string(&value).unwrap();
-            prop_assert_eq!(check(&compact, 3), Ok(()));
+            prop_assert_eq!(check(&compact, 3).map(|_| ()), Ok(()));
             prop_assert_eq!(skip_value(compact.as_bytes(), 0), compact.len());
             let pretty = serde_json::to_string_pretty(&value).unwrap();
-            prop_assert_eq!(check(&pretty, 3), Ok(()));
+            prop_assert_eq!(check(&pretty, 3).map(|_| ()), Ok(()));
             prop_assert_eq!(skip_value(pretty.as_bytes(), 0), pretty.len());
         }
 

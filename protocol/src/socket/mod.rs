@@ -36,7 +36,7 @@ mod serialize;
 pub use ack::AckIds;
 pub use args::{Args, ArgsError, RawArgs};
 pub use binary::Binary;
-pub use decoder::{Complete, Decoder};
+pub use decoder::{Complete, Decoder, Spares};
 pub use encode::EncodeError;
 pub use event::{Ack, Event};
 pub use packet::{DecodeError, Packet, PacketType, RESERVED_EVENTS, decode, split_query};

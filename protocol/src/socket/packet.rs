@@ -7,7 +7,7 @@
 //! CONNECT_ERROR from a client is a packet like any other here, and the session's to refuse.
 
 use super::escape;
-use super::json;
+use super::json::{self, Outline};
 use super::placeholder;
 use crate::limits::PacketLimits;
 
@@ -75,6 +75,8 @@ pub struct Packet<'a> {
     pub data: Option<&'a str>,
     /// Binary messages that follow: at least 1 in a binary packet, 0 in any other.
     pub attachments: usize,
+    /// Of `data`, if that is an array.
+    pub(super) outline: Outline,
 }
 
 /// Why a packet is refused. The caller's answer to each is to close the connection; the variants are
@@ -158,13 +160,16 @@ pub fn decode<'a>(text: &'a str, limits: &PacketLimits) -> Result<Packet<'a>, De
         if kind.is_binary() { read_attachments(rest, limits)? } else { (0, rest) };
     let (namespace, rest) = read_namespace(kind, rest, limits)?;
     let (id, rest) = read_id(rest)?;
-    let data = read_data(rest, limits)?;
-    check_shape(kind, data)?;
+    let (data, outline) = match json::trim(rest) {
+        "" if rest.is_empty() => (None, Outline::default()),
+        data => (Some(data), check_data(data, limits)?),
+    };
+    check_shape(kind, data, outline)?;
     if kind.is_binary() {
-        placeholder::find(data.unwrap_or_default(), attachments)
+        placeholder::check(data.unwrap_or_default(), attachments)
             .map_err(|placeholder::Illegal| DecodeError::Placeholder)?;
     }
-    Ok(Packet { kind, namespace, id, data, attachments })
+    Ok(Packet { kind, namespace, id, data, attachments, outline })
 }
 
 /// Splits a revision 4 namespace, `/chat?token=abc`, into pathname and query string (without `?`, still
@@ -234,24 +239,21 @@ fn read_digits(text: &str, digits_max: usize) -> Option<(Option<u64>, &str)> {
     Some(((!text.is_empty()).then_some(value), ""))
 }
 
-fn read_data<'a>(rest: &'a str, limits: &PacketLimits) -> Result<Option<&'a str>, DecodeError> {
-    if rest.is_empty() {
-        return Ok(None);
-    }
-    json::check(rest, limits.json_depth_max).map_err(|fault| match fault {
+fn check_data(data: &str, limits: &PacketLimits) -> Result<Outline, DecodeError> {
+    json::check(data, limits.json_depth_max).map_err(|fault| match fault {
         json::Fault::Syntax => DecodeError::Json,
         json::Fault::Depth => DecodeError::TooDeep,
-    })?;
-    Ok(Some(rest.trim_matches([' ', '\t', '\n', '\r'])))
+    })
 }
 
-fn check_shape(kind: PacketType, data: Option<&str>) -> Result<(), DecodeError> {
+fn check_shape(kind: PacketType, data: Option<&str>, outline: Outline) -> Result<(), DecodeError> {
     let first = data.and_then(|data| data.bytes().next());
     let fits = match kind {
         PacketType::Connect => matches!(first, None | Some(b'{')),
         PacketType::Disconnect => first.is_none(),
         PacketType::Event | PacketType::BinaryEvent => {
-            return check_event(data.filter(|_| first == Some(b'[')).ok_or(DecodeError::Payload)?);
+            let array = data.filter(|_| first == Some(b'[')).ok_or(DecodeError::Payload)?;
+            return check_name(json::first_element(array, outline));
         }
         // The reference takes an ACK without payload as one without arguments.
         PacketType::Ack => matches!(first, None | Some(b'[')),
@@ -262,16 +264,14 @@ fn check_shape(kind: PacketType, data: Option<&str>) -> Result<(), DecodeError> 
     if fits { Ok(()) } else { Err(DecodeError::Payload) }
 }
 
-/// Checks that an array starts with a number, or a string that is not reserved.
-fn check_event(array: &str) -> Result<(), DecodeError> {
-    let bytes = array.as_bytes();
-    let start = json::skip_space(bytes, 1);
-    match bytes.get(start) {
-        Some(b'-' | b'0'..=b'9') => Ok(()),
-        Some(b'"') => {
-            let inner = &array[start + 1..json::skip_string(bytes, start) - 1];
-            if is_reserved(inner) { Err(DecodeError::ReservedEvent) } else { Ok(()) }
+/// Checks that an event's name is a number, or a string that is not reserved.
+fn check_name(name: &str) -> Result<(), DecodeError> {
+    match name.as_bytes() {
+        [b'-' | b'0'..=b'9', ..] => Ok(()),
+        [b'"', .., b'"'] if is_reserved(&name[1..name.len() - 1]) => {
+            Err(DecodeError::ReservedEvent)
         }
+        [b'"', ..] => Ok(()),
         _ => Err(DecodeError::Payload),
     }
 }
@@ -292,7 +292,8 @@ mod tests {
     }
 
     fn packet<'a>(kind: PacketType, namespace: &'a str, data: Option<&'a str>) -> Packet<'a> {
-        Packet { kind, namespace, id: None, data, attachments: 0 }
+        let outline = data.and_then(|data| json::check(data, 8).ok()).unwrap_or_default();
+        Packet { kind, namespace, id: None, data, attachments: 0, outline }
     }
 
     #[test]
@@ -312,6 +313,7 @@ mod tests {
                 id: Some(7),
                 data: Some("[\"x\",{\"_placeholder\":true,\"num\":0}]"),
                 attachments: 1,
+                outline: Outline { first_end: 4, second: 5 },
             })
         );
         assert_eq!(decode("3 [] "), Ok(packet(PacketType::Ack, "/", Some("[]"))));

@@ -119,7 +119,7 @@ impl Load for Connects {
         if let Err(error) = self.dial(0) {
             return Err(Failure::Connect { server: self.server, opened: 0, error });
         }
-        let mut opening = Opening::of(1);
+        let mut opening = Opening::of(1, 1);
         while !opening.is_over(self.tally.messages as usize)? {
             self.turn(opening.deadline())?;
             if let Some(what) = self.tally.first_error.take() {

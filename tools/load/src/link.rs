@@ -57,7 +57,7 @@ impl Link {
         socket.set_tcp_nodelay(true)?;
         // Closing resets, so that no port waits for a minute.
         socket.set_linger(Some(Duration::ZERO))?;
-        if let Some(source) = source_address(server.ip(), index) {
+        if let Some(source) = source_address(server, index) {
             socket.bind(&SocketAddr::new(source, 0).into())?;
         }
         match socket.connect(&server.into()) {
@@ -217,13 +217,15 @@ fn write(mut stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
 }
 
 /// The address to connect from, where the default one might run out of ports. All of 127.0.0.0/8 is this
-/// machine.
-fn source_address(server: IpAddr, index: usize) -> Option<IpAddr> {
+/// machine. A port that is bound belongs to one connection, whatever that leads to, so each server has
+/// addresses of its own.
+fn source_address(server: SocketAddr, index: usize) -> Option<IpAddr> {
     let further = u8::try_from(index / PORTS_PER_SOURCE)
         .ok()
         .filter(|further| (1..=250).contains(further))?;
-    matches!(server, IpAddr::V4(address) if address.is_loopback())
-        .then(|| Ipv4Addr::new(127, 0, 0, 1 + further).into())
+    let [high, low] = server.port().to_be_bytes();
+    matches!(server.ip(), IpAddr::V4(address) if address.is_loopback())
+        .then(|| Ipv4Addr::new(127, high, low, 1 + further).into())
 }
 
 #[cfg(test)]
@@ -311,10 +313,10 @@ mod tests {
 
     #[test]
     fn many_connections_come_from_several_addresses() {
-        let loopback: IpAddr = [127, 0, 0, 1].into();
-        assert_eq!(source_address(loopback, 7_999), None);
-        assert_eq!(source_address(loopback, 8_000), Some([127, 0, 0, 2].into()));
-        assert_eq!(source_address(loopback, 17_999), Some([127, 0, 0, 3].into()));
-        assert_eq!(source_address([10, 0, 0, 1].into(), 17_999), None);
+        let server: SocketAddr = ([127, 0, 0, 1], 0x0fa1).into();
+        assert_eq!(source_address(server, 7_999), None);
+        assert_eq!(source_address(server, 8_000), Some([127, 0x0f, 0xa1, 2].into()));
+        assert_eq!(source_address(server, 17_999), Some([127, 0x0f, 0xa1, 3].into()));
+        assert_eq!(source_address(([10, 0, 0, 1], 80).into(), 17_999), None);
     }
 }

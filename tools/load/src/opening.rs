@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use crate::failure::Failure;
 
-/// Handshakes at a time: enough to keep a server busy, too few to overflow its queue of connections.
-const HANDSHAKES_MAX: usize = 128;
 /// So long may no handshake finish while some are under way.
 const PATIENCE: Duration = Duration::from_secs(15);
 
@@ -14,18 +12,20 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub(crate) struct Opening {
     asked: usize,
     opened: usize,
+    /// Handshakes that may be under way.
+    at_once: usize,
     since: Instant,
 }
 
 impl Opening {
-    /// None of `asked` is open.
-    pub(crate) fn of(asked: usize) -> Self {
-        Self { asked, opened: 0, since: Instant::now() }
+    /// None of `asked` is open, of which `at_once` may be on their way.
+    pub(crate) fn of(asked: usize, at_once: usize) -> Self {
+        Self { asked, opened: 0, at_once, since: Instant::now() }
     }
 
     /// May one more be dialled, besides those that were?
     pub(crate) fn may_dial(&self, dialled: usize) -> bool {
-        dialled < self.asked && dialled - self.opened < HANDSHAKES_MAX
+        dialled < self.asked && dialled - self.opened < self.at_once
     }
 
     /// Until then the next has to be open.
@@ -38,9 +38,9 @@ impl Opening {
     /// # Errors
     /// If none has opened for too long.
     pub(crate) fn is_over(&mut self, opened: usize) -> Result<bool, Failure> {
-        let Self { asked, .. } = *self;
+        let Self { asked, at_once, .. } = *self;
         if opened > self.opened {
-            *self = Self { asked, opened, since: Instant::now() };
+            *self = Self { asked, opened, at_once, since: Instant::now() };
         } else if self.since.elapsed() >= PATIENCE {
             return Err(Failure::Stalled { opened, asked, seconds: PATIENCE.as_secs() });
         }
@@ -54,7 +54,7 @@ mod tests {
 
     #[test]
     fn dials_ahead_but_not_far() {
-        let mut opening = Opening::of(200);
+        let mut opening = Opening::of(200, 128);
         assert!(opening.may_dial(127) && !opening.may_dial(128));
         assert!(!opening.is_over(100).unwrap());
         assert!(opening.may_dial(199) && !opening.may_dial(200));
@@ -63,7 +63,7 @@ mod tests {
 
     #[test]
     fn gives_up_when_nothing_opens_any_more() {
-        let mut opening = Opening::of(2);
+        let mut opening = Opening::of(2, 1);
         assert!(!opening.is_over(1).unwrap());
         opening.since -= PATIENCE;
         let why = opening.is_over(1).unwrap_err().to_string();

@@ -25,6 +25,10 @@ pub(crate) struct Options {
     /// TCP connections each.
     #[arg(long, default_value_t = 50)]
     pub(crate) connections: usize,
+    /// Handshakes that are under way at a time until all connections are open. 128 keep a server busy and
+    /// do not overflow its queue of connections; as many as there are connections is what a restart brings.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) at_once: usize,
     /// Messages that each sender keeps on their way.
     #[arg(long, default_value_t = 1)]
     pub(crate) outstanding: usize,
@@ -111,6 +115,9 @@ impl Options {
         let wrong = |what: String| Err(Failure::Options(what));
         if !(1..=SENDERS_MAX).contains(&self.connections) {
             return wrong(format!("--connections may be 1 to {SENDERS_MAX}"));
+        }
+        if self.at_once == 0 {
+            return wrong("--at-once may not be 0".into());
         }
         if !(1..=100_000).contains(&self.outstanding) {
             return wrong("--outstanding may be 1 to 100000".into());

@@ -23,6 +23,7 @@ pub(crate) struct Polling {
     /// Tokens 2c (GET) and 2c + 1 (POST); `None` once a connection is lost.
     clients: Vec<Option<Poller>>,
     clients_max: usize,
+    at_once: usize,
     opened: usize,
     sending: bool,
     asker: Asker,
@@ -46,6 +47,7 @@ impl Polling {
             readiness: Readiness::new()?,
             clients: Vec::with_capacity(options.connections),
             clients_max: options.connections,
+            at_once: options.at_once,
             opened: 0,
             sending: false,
             asker: Asker::new(options.payload),
@@ -125,7 +127,7 @@ impl Polling {
 
 impl Load for Polling {
     fn open(&mut self) -> Result<(), Failure> {
-        let mut opening = Opening::of(self.clients_max);
+        let mut opening = Opening::of(self.clients_max, self.at_once);
         while !opening.is_over(self.opened)? {
             while opening.may_dial(self.clients.len()) {
                 self.dial()?;

@@ -37,6 +37,8 @@ pub(crate) struct Report {
     pub(crate) latency_us: Option<Percentiles>,
     /// Until all connections were open.
     pub(crate) connect_seconds: f64,
+    /// What that took the server.
+    pub(crate) connect_server_cpu_seconds: Option<f64>,
     #[serde(skip)]
     pub(crate) first_error: Option<String>,
 }
@@ -83,7 +85,11 @@ impl fmt::Display for Report {
             let each = (after as f64 - before as f64) / self.connections as f64;
             writeln!(f, "{:>14.0} bytes of server memory per connection", each)?;
         }
-        writeln!(f, "               connected in {:.3} s", self.connect_seconds)?;
+        write!(f, "               connected in {:.3} s", self.connect_seconds)?;
+        match self.connect_server_cpu_seconds {
+            Some(cpu) => writeln!(f, ", {cpu:.3} s of server CPU")?,
+            None => writeln!(f)?,
+        }
         let Self { missing, doubled, out_of_order, errors, .. } = self;
         write!(
             f,

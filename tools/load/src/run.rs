@@ -6,7 +6,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::failure::Failure;
 use crate::options::Options;
-use crate::processes::Processes;
+use crate::processes::{CpuMark, Processes};
 use crate::report::Report;
 use crate::tally::Tally;
 
@@ -59,9 +59,11 @@ pub(crate) trait Load {
 pub(crate) fn run(load: &mut impl Load, options: &Options) -> Result<Report, Failure> {
     let server = Server::of(options.server_pid);
     let resident_before = server.measure(Processes::resident_exactly)?;
+    let cpu_before = server.measure(Processes::mark_cpu)?;
     let start = Instant::now();
     load.open()?;
     let connect_seconds = start.elapsed().as_secs_f64();
+    let connect_server_cpu_seconds = server.seconds_since(cpu_before)?;
 
     load.start()?;
     load.run_until(Instant::now() + Duration::from_secs_f64(options.warmup))?;
@@ -79,9 +81,7 @@ pub(crate) fn run(load: &mut impl Load, options: &Options) -> Result<Report, Fai
     }
     let seconds = opened.elapsed().as_secs_f64();
     let client_cpu_seconds = own_cpu_seconds() - client_cpu;
-    let server_cpu_seconds = server_cpu
-        .map(|mark| mark.seconds_since().map_err(|error| server.gone(error)))
-        .transpose()?;
+    let server_cpu_seconds = server.seconds_since(server_cpu)?;
     let messages = load.tally().messages - messages;
     let latency_us = load.tally().percentiles();
     let resident_after = server.measure(Processes::resident_exactly)?;
@@ -108,6 +108,7 @@ pub(crate) fn run(load: &mut impl Load, options: &Options) -> Result<Report, Fai
         errors: tally.errors,
         latency_us,
         connect_seconds,
+        connect_server_cpu_seconds,
         first_error: tally.first_error.clone(),
     })
 }
@@ -143,6 +144,10 @@ impl Server {
     ) -> Result<Option<V>, Failure> {
         let Some(pid) = self.0 else { return Ok(None) };
         what(Processes::of(pid)).map(Some).map_err(|error| self.gone(error))
+    }
+
+    fn seconds_since(&self, mark: Option<CpuMark>) -> Result<Option<f64>, Failure> {
+        mark.map(|mark| mark.seconds_since().map_err(|error| self.gone(error))).transpose()
     }
 
     fn gone(&self, error: std::io::Error) -> Failure {

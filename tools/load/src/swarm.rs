@@ -53,6 +53,7 @@ pub(crate) struct Swarm<T> {
     /// At its token; `None` once the connection is lost.
     clients: Vec<Option<Client>>,
     clients_max: usize,
+    at_once: usize,
     opened: usize,
     sending: bool,
     traffic: T,
@@ -82,6 +83,7 @@ impl<T: Traffic> Swarm<T> {
             readiness: Readiness::new()?,
             clients: Vec::with_capacity(options.connections),
             clients_max: options.connections,
+            at_once: options.at_once,
             opened: 0,
             sending: false,
             traffic,
@@ -214,7 +216,7 @@ impl<T: Traffic> Swarm<T> {
 
 impl<T: Traffic> Load for Swarm<T> {
     fn open(&mut self) -> Result<(), Failure> {
-        let mut opening = Opening::of(self.clients_max);
+        let mut opening = Opening::of(self.clients_max, self.at_once);
         while !opening.is_over(self.opened)? {
             while opening.may_dial(self.clients.len()) {
                 self.dial()?;

@@ -1,7 +1,6 @@
 //! The connections of one thread, by slot.
 
-use std::os::fd::OwnedFd;
-
+use crate::descriptor::Descriptor;
 use crate::rooms::Membership;
 use crate::sid::Sid;
 
@@ -12,7 +11,7 @@ const SPARE_BYTES_MAX: usize = 64 * 1024;
 /// One connection. Idle ones hold no buffer.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    pub(crate) fd: OwnedFd,
+    pub(crate) descriptor: Descriptor,
     /// Tells this user of the slot from earlier ones.
     pub(crate) serial: u32,
     pub(crate) phase: Phase,
@@ -50,10 +49,10 @@ pub(crate) struct Connections {
 }
 
 impl Connections {
-    pub(crate) fn admit(&mut self, fd: OwnedFd) -> u32 {
+    pub(crate) fn admit(&mut self, descriptor: Descriptor) -> u32 {
         self.serial = self.serial.wrapping_add(1);
         let connection = Connection {
-            fd,
+            descriptor,
             serial: self.serial,
             phase: Phase::Http(None),
             listed: false,

@@ -3,10 +3,10 @@
 //! It owns everything but the waiting for sockets, which is the engine's.
 
 use std::mem;
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use crate::connection::{Connections, Phase};
+use crate::descriptor::Descriptor;
 use crate::frame::{self, Taken};
 use crate::http::{self, Request};
 use crate::mail::{Letter, Mail, Mailbox, Place};
@@ -80,14 +80,14 @@ impl Desk {
     }
 
     /// Forgets a connection; its descriptor is the engine's to close.
-    pub(crate) fn dismiss(&mut self, slot: u32) -> Option<OwnedFd> {
+    pub(crate) fn dismiss(&mut self, slot: u32) -> Option<Descriptor> {
         let connection = self.connections.dismiss(slot)?;
         self.rooms.leave(&connection.memberships, &mut self.connections);
         if let Phase::Http(Some(sid)) = connection.phase {
             let place = Place { thread: self.thread, slot, serial: connection.serial };
             self.sessions.abandon(&sid, place);
         }
-        Some(connection.fd)
+        Some(connection.descriptor)
     }
 
     /// How many bytes were used; the rest is not whole.
@@ -306,7 +306,8 @@ mod tests {
     }
 
     fn admit(desk: &mut Desk) -> u32 {
-        desk.connections.admit(File::open("/dev/null").expect("a descriptor").into())
+        let file = File::open("/dev/null").expect("a descriptor");
+        desk.connections.admit(Descriptor::Own(file.into()))
     }
 
     /// Unmasked by a mask of zeros.

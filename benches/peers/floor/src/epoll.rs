@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use socket2::Socket;
 
+use crate::descriptor::Descriptor;
 use crate::desk::Desk;
 use crate::mail::Mailbox;
 
@@ -63,7 +64,7 @@ impl Epoll<'_> {
             match accept(self.listener.as_fd()) {
                 Ok(fd) => {
                     let raw = fd.as_raw_fd();
-                    let slot = self.desk.connections.admit(fd);
+                    let slot = self.desk.connections.admit(Descriptor::Own(fd));
                     // SAFETY: the desk owns the descriptor and keeps it open beyond this call.
                     let fd = unsafe { BorrowedFd::borrow_raw(raw) };
                     let add = libc::EPOLL_CTL_ADD;
@@ -90,7 +91,7 @@ impl Epoll<'_> {
             return;
         }
         let Some(connection) = self.desk.connections.get_mut(slot) else { return };
-        match receive(connection.fd.as_fd(), &mut self.buffer) {
+        match receive(connection.descriptor.own(), &mut self.buffer) {
             Ok(0) => drop(self.desk.dismiss(slot)),
             Ok(length) if !connection.leaving => {
                 self.desk.receive(slot, &mut self.buffer[..length]);
@@ -109,7 +110,7 @@ impl Epoll<'_> {
         }
         let sent = match connection.out.as_slice() {
             [] => Ok(0),
-            out => send(connection.fd.as_fd(), out),
+            out => send(connection.descriptor.own(), out),
         };
         let sent = match sent {
             Ok(sent) => sent,
@@ -129,7 +130,7 @@ impl Epoll<'_> {
     }
 
     fn watch(&mut self, slot: u32, events: u32) {
-        let fd = self.desk.connections.known(slot).fd.as_fd();
+        let fd = self.desk.connections.known(slot).descriptor.own();
         if control(&self.epoll, libc::EPOLL_CTL_MOD, fd, u64::from(slot), events).is_err() {
             drop(self.desk.dismiss(slot));
         }

@@ -1,37 +1,41 @@
 //! The engine on io_uring: connections are accepted and received from by operations that are armed
 //! once, and all sends of a turn are submitted by the call that waits for the next one.
 //!
-//! All `unsafe` here rests on three rules. A receive buffer belongs to the kernel from `provide` until
-//! a completion names it, and to this side until it is provided again. What a send points at stays in
-//! its `Flight`, untouched, until the send's completion. And the memory of both is never freed: it
-//! lives as long as the process, since a ring that is dropped may still be working.
+//! All `unsafe` here rests on one rule. What a send points at stays in its `Flight` or its loan,
+//! untouched, until the kernel is done with it; and it is never freed before: the engine lives as long as
+//! the process, since a ring that is dropped may still be working.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::mem::{self, ManuallyDrop};
+use std::net::Shutdown;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
-use io_uring::types::{BufRingEntry, Fd};
-use io_uring::{IoUring, SubmissionQueue, Submitter, cqueue, opcode, squeue};
+use io_uring::types::{Fd, Fixed, Napi};
+use io_uring::{IoUring, cqueue, opcode, squeue};
+use rustix::process::{Resource, getrlimit};
 use socket2::{SockRef, Socket};
 
+use crate::buffers::{BUFFER_GROUP, Buffers};
+use crate::descriptor::Descriptor;
 use crate::desk::Desk;
+use crate::loans::Loans;
 use crate::mail::Mailbox;
+use crate::options::Levers;
+use crate::submissions::Submissions;
 
 const ENTRIES: u32 = 4_096;
-/// A power of two.
-const BUFFERS: u16 = 1_024;
-const BUFFER_BYTES: usize = 16 * 1024;
-const BUFFER_GROUP: u16 = 0;
+/// Connections that a ring's table has places for; the kernel allows as many as descriptors.
+const PLACES_MAX: u32 = 65_536;
 
-/// What a completion is of: the high half of `user_data`, above the slot.
+/// What a completion is of: the high half of `user_data`, above the slot or the loan's number.
 const ACCEPT: u64 = 1 << 32;
 const RECEIVE: u64 = 2 << 32;
 const SEND: u64 = 3 << 32;
 const BELL: u64 = 4 << 32;
 const CLOSE: u64 = 5 << 32;
+const LENT: u64 = 6 << 32;
 
 struct Uring<'a> {
     submissions: Submissions<'a>,
@@ -39,7 +43,9 @@ struct Uring<'a> {
     desk: Desk,
     /// By slot, as the desk's connections.
     flights: Vec<Flight>,
+    loans: Loans,
     listener: RawFd,
+    levers: Levers,
 }
 
 /// What the kernel does for one connection.
@@ -47,34 +53,34 @@ struct Uring<'a> {
 struct Flight {
     /// A receive is armed.
     receiving: bool,
-    /// The bytes of the send that is under way.
+    /// The bytes of the send that is under way, if they are not lent.
     sending: Vec<u8>,
 }
 
 /// Serves until the kernel refuses to wait.
-pub(crate) fn run(listener: &Socket, mailbox: &Mailbox, desk: Desk) -> io::Result<()> {
-    let mut ring = ManuallyDrop::new(
-        IoUring::builder()
-            .setup_single_issuer()
-            .setup_defer_taskrun()
-            .setup_clamp()
-            .setup_cqsize(ENTRIES * 4)
-            .build(ENTRIES)?,
-    );
-    let buffers = Buffers::register(&ring)?;
+pub(crate) fn run(
+    listener: &Socket,
+    mailbox: &Mailbox,
+    desk: Desk,
+    levers: &Levers,
+) -> io::Result<()> {
+    let mut ring = ManuallyDrop::new(ring(levers)?);
+    let buffers = Buffers::register(&ring, levers.incremental_buffers)?;
     let (submitter, queue, mut completions) = ring.split();
     let mut engine = ManuallyDrop::new(Uring {
-        submissions: Submissions { submitter, queue },
+        submissions: Submissions::new(submitter, queue, levers.spin),
         buffers,
         desk,
         flights: Vec::new(),
+        loans: Loans::default(),
         listener: listener.as_raw_fd(),
+        levers: *levers,
     });
     engine.accept();
     engine.listen_for(mailbox);
     let mut slots = Vec::new();
     loop {
-        engine.submissions.enter()?;
+        engine.submissions.enter(&mut completions)?;
         completions.sync();
         for completion in &mut completions {
             engine.complete(&completion, mailbox);
@@ -88,21 +94,60 @@ pub(crate) fn run(listener: &Socket, mailbox: &Mailbox, desk: Desk) -> io::Resul
     }
 }
 
+/// A ring with what the levers need.
+fn ring(levers: &Levers) -> io::Result<IoUring> {
+    let mut builder = IoUring::builder();
+    builder.setup_single_issuer().setup_defer_taskrun().setup_clamp().setup_cqsize(ENTRIES * 4);
+    if levers.spin.is_some() {
+        builder.setup_taskrun_flag();
+    }
+    let ring = builder.build(ENTRIES)?;
+    if levers.registered_files {
+        let most = getrlimit(Resource::Nofile).current.unwrap_or(PLACES_MAX.into());
+        ring.submitter().register_files_sparse(most.min(PLACES_MAX.into()) as u32)?;
+    }
+    if let Some(time) = levers.busy_poll {
+        let mut napi = Napi::new().set_busy_poll_timeout(time.as_micros() as u32);
+        ring.submitter().register_napi(&mut napi)?;
+    }
+    Ok(ring)
+}
+
 impl Uring<'_> {
     fn accept(&mut self) {
-        let accept = opcode::AcceptMulti::new(Fd(self.listener)).flags(libc::SOCK_CLOEXEC);
-        self.submissions.push(&accept.build().user_data(ACCEPT));
+        let accept = opcode::AcceptMulti::new(Fd(self.listener));
+        let accept = match self.levers.registered_files {
+            true => accept.allocate_file_index(true),
+            false => accept.flags(libc::SOCK_CLOEXEC),
+        };
+        self.push(accept.build(), ACCEPT);
     }
 
     fn listen_for(&mut self, mailbox: &Mailbox) {
         let poll = opcode::PollAdd::new(Fd(mailbox.as_raw_fd()), libc::POLLIN as u32).multi(true);
-        self.submissions.push(&poll.build().user_data(BELL));
+        self.push(poll.build(), BELL);
     }
 
-    fn receive(&mut self, slot: u32, fd: RawFd) {
+    fn receive(&mut self, slot: u32) {
         self.flights[slot as usize].receiving = true;
-        let receive = opcode::RecvMulti::new(Fd(fd), BUFFER_GROUP).build();
-        self.submissions.push(&receive.user_data(RECEIVE | u64::from(slot)));
+        let (fd, flags) = self.target(slot);
+        let receive = opcode::RecvMulti::new(fd, BUFFER_GROUP).build().flags(flags);
+        self.push(receive, RECEIVE | u64::from(slot));
+    }
+
+    /// Names a connection in an operation.
+    #[inline]
+    fn target(&mut self, slot: u32) -> (Fd, squeue::Flags) {
+        match &self.desk.connections.known(slot).descriptor {
+            Descriptor::Own(fd) => (Fd(fd.as_raw_fd()), squeue::Flags::empty()),
+            Descriptor::Registered(place) => (Fd(*place as RawFd), squeue::Flags::FIXED_FILE),
+        }
+    }
+
+    #[inline]
+    fn push(&mut self, entry: squeue::Entry, user_data: u64) {
+        // SAFETY: an operation that points at memory is a send, whose bytes stay in its `Flight` or loan.
+        unsafe { self.submissions.push(&entry.user_data(user_data)) };
     }
 
     #[inline]
@@ -110,10 +155,9 @@ impl Uring<'_> {
         let (result, armed) = (completion.result(), cqueue::more(completion.flags()));
         let slot = completion.user_data() as u32;
         match completion.user_data() >> 32 << 32 {
-            RECEIVE => {
-                self.received(slot, result, cqueue::buffer_select(completion.flags()), armed);
-            }
+            RECEIVE => self.received(slot, result, completion.flags()),
             SEND => self.sent(slot, result),
+            LENT => self.sent_lent(slot, result, completion.flags()),
             ACCEPT => self.accepted(result, armed),
             BELL => {
                 mailbox.silence();
@@ -128,12 +172,16 @@ impl Uring<'_> {
 
     fn accepted(&mut self, result: i32, armed: bool) {
         if result >= 0 {
-            // SAFETY: the kernel has just made this descriptor for us, and nothing else owns it.
-            let slot = self.desk.connections.admit(unsafe { OwnedFd::from_raw_fd(result) });
+            let descriptor = match self.levers.registered_files {
+                true => Descriptor::Registered(result as u32),
+                // SAFETY: the kernel has just made this descriptor for us, and nothing else owns it.
+                false => Descriptor::Own(unsafe { OwnedFd::from_raw_fd(result) }),
+            };
+            let slot = self.desk.connections.admit(descriptor);
             if slot as usize == self.flights.len() {
                 self.flights.push(Flight::default());
             }
-            self.receive(slot, result);
+            self.receive(slot);
         } else {
             // Out of descriptors, most likely: waiting is better than spinning.
             std::thread::sleep(Duration::from_millis(1));
@@ -144,21 +192,20 @@ impl Uring<'_> {
     }
 
     #[inline]
-    fn received(&mut self, slot: u32, result: i32, buffer: Option<u16>, armed: bool) {
+    fn received(&mut self, slot: u32, result: i32, flags: u32) {
         let connection = self.desk.connections.known(slot);
-        let fd = connection.fd.as_raw_fd();
-        if let Some(buffer) = buffer {
+        if let Some(buffer) = cqueue::buffer_select(flags) {
+            let length = usize::try_from(result).unwrap_or(0);
             if !connection.leaving {
-                let length = usize::try_from(result).unwrap_or(0);
                 self.desk.receive(slot, self.buffers.filled(buffer, length));
             }
-            self.buffers.provide(buffer);
+            self.buffers.give_back(buffer, length, cqueue::buffer_more(flags));
         }
-        if armed {
+        if cqueue::more(flags) {
             return;
         }
         if result > 0 || result == -libc::ENOBUFS {
-            self.receive(slot, fd);
+            self.receive(slot);
         } else {
             self.flights[slot as usize].receiving = false;
             self.desk.connections.known(slot).leaving = true;
@@ -184,33 +231,69 @@ impl Uring<'_> {
         self.send(slot);
     }
 
+    #[inline]
     fn send(&mut self, slot: u32) {
-        let fd = self.desk.connections.known(slot).fd.as_raw_fd();
-        let bytes = &self.flights[slot as usize].sending;
+        const FLAGS: i32 = libc::MSG_NOSIGNAL | libc::MSG_WAITALL;
+        let (fd, flags) = self.target(slot);
+        let bytes = &mut self.flights[slot as usize].sending;
         let length = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        let send = opcode::Send::new(Fd(fd), bytes.as_ptr(), length)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL);
-        self.submissions.push(&send.build().user_data(SEND | u64::from(slot)));
+        let (send, user_data) = match self.levers.zero_copy_above {
+            Some(bound) if bytes.len() > bound => {
+                let (number, bytes) = self.loans.lend(slot, mem::take(bytes));
+                let send = opcode::SendZc::new(fd, bytes.as_ptr(), length).flags(FLAGS);
+                (send.build(), LENT | u64::from(number))
+            }
+            _ => {
+                let send = opcode::Send::new(fd, bytes.as_ptr(), length).flags(FLAGS);
+                (send.build(), SEND | u64::from(slot))
+            }
+        };
+        self.push(send.flags(flags), user_data);
     }
 
     #[inline]
     fn sent(&mut self, slot: u32, result: i32) {
-        let sending = &mut self.flights[slot as usize].sending;
-        let connection = self.desk.connections.known(slot);
+        let mut bytes = mem::take(&mut self.flights[slot as usize].sending);
         match usize::try_from(result) {
-            Ok(sent) if sent < sending.len() => {
-                sending.drain(..sent);
-                return self.send(slot);
+            Ok(sent) if sent < bytes.len() => {
+                bytes.drain(..sent);
+                self.flights[slot as usize].sending = bytes;
+                self.send(slot);
             }
-            Ok(_) => {}
-            Err(_) => {
-                connection.leaving = true;
-                connection.out.clear();
+            result => {
+                self.desk.connections.spare(bytes);
+                self.landed(slot, result.is_ok());
             }
         }
+    }
+
+    /// Of a send that lent its bytes: first its result, then the notice that they are free.
+    fn sent_lent(&mut self, number: u32, result: i32, flags: u32) {
+        if !cqueue::notif(flags) {
+            let (slot, bytes) = self.loans.known(number);
+            match usize::try_from(result) {
+                Ok(sent) if sent < bytes.len() => {
+                    self.flights[slot as usize].sending = bytes[sent..].to_vec();
+                    self.send(slot);
+                }
+                result => self.landed(slot, result.is_ok()),
+            }
+        }
+        if !cqueue::more(flags) {
+            let bytes = self.loans.end(number);
+            self.desk.connections.spare(bytes);
+        }
+    }
+
+    /// The next send may start, unless this one has failed.
+    #[inline]
+    fn landed(&mut self, slot: u32, is_ok: bool) {
+        let connection = self.desk.connections.known(slot);
+        if !is_ok {
+            connection.leaving = true;
+            connection.out.clear();
+        }
         connection.busy = false;
-        let sending = mem::take(sending);
-        self.desk.connections.spare(sending);
         self.flush(slot);
     }
 
@@ -222,122 +305,21 @@ impl Uring<'_> {
         }
         if self.flights[slot as usize].receiving {
             // Ends the receive, which comes back here. Where it fails, the peer has ended it.
-            let _ = SockRef::from(&connection.fd).shutdown(std::net::Shutdown::Both);
-        } else if let Some(fd) = self.desk.dismiss(slot) {
-            let close = opcode::Close::new(Fd(fd.into_raw_fd())).build();
-            let close = close.flags(squeue::Flags::SKIP_SUCCESS).user_data(CLOSE);
-            self.submissions.push(&close);
-        }
-    }
-}
-
-/// The submission queue.
-struct Submissions<'a> {
-    submitter: Submitter<'a>,
-    queue: SubmissionQueue<'a>,
-}
-
-impl Submissions<'_> {
-    #[inline]
-    fn push(&mut self, entry: &squeue::Entry) {
-        // SAFETY: an operation that points at memory is a send, and its `Flight` keeps the bytes.
-        while unsafe { self.queue.push(entry) }.is_err() {
-            self.queue.sync();
-            if self.submitter.submit().is_err() {
-                // The next wait tells why.
-                std::thread::yield_now();
+            match &connection.descriptor {
+                Descriptor::Own(fd) => {
+                    let _ = SockRef::from(fd).shutdown(Shutdown::Both);
+                }
+                Descriptor::Registered(place) => {
+                    let shutdown = opcode::Shutdown::new(Fixed(*place), libc::SHUT_RDWR).build();
+                    self.push(shutdown.flags(squeue::Flags::SKIP_SUCCESS), CLOSE);
+                }
             }
-            self.queue.sync();
+        } else if let Some(descriptor) = self.desk.dismiss(slot) {
+            let close = match descriptor {
+                Descriptor::Own(fd) => opcode::Close::new(Fd(fd.into_raw_fd())),
+                Descriptor::Registered(place) => opcode::Close::new(Fixed(place)),
+            };
+            self.push(close.build().flags(squeue::Flags::SKIP_SUCCESS), CLOSE);
         }
     }
-
-    /// Submits all that was pushed, and waits until something is complete.
-    fn enter(&mut self) -> io::Result<()> {
-        self.queue.sync();
-        let entered = self.submitter.submit_and_wait(1);
-        self.queue.sync();
-        match entered {
-            Ok(_) => Ok(()),
-            Err(error) => match error.raw_os_error() {
-                Some(libc::EINTR | libc::EAGAIN | libc::EBUSY) => Ok(()),
-                _ => Err(error),
-            },
-        }
-    }
-}
-
-/// The buffers that the kernel receives into.
-struct Buffers {
-    entries: *mut BufRingEntry,
-    memory: *mut u8,
-    tail: u16,
-}
-
-impl Buffers {
-    fn register(ring: &IoUring) -> io::Result<Self> {
-        let entries = map(usize::from(BUFFERS) * size_of::<BufRingEntry>())?.cast();
-        let memory = map(usize::from(BUFFERS) * BUFFER_BYTES)?;
-        // SAFETY: `entries` is page aligned, has `BUFFERS` zeroed entries, and is never unmapped.
-        unsafe {
-            let at = entries as u64;
-            ring.submitter().register_buf_ring_with_flags(at, BUFFERS, BUFFER_GROUP, 0)?;
-        }
-        let mut buffers = Self { entries, memory, tail: 0 };
-        (0..BUFFERS).for_each(|buffer| buffers.provide(buffer));
-        buffers.publish();
-        Ok(buffers)
-    }
-
-    /// What the kernel has filled.
-    #[inline]
-    fn filled(&mut self, buffer: u16, length: usize) -> &mut [u8] {
-        assert!(buffer < BUFFERS && length <= BUFFER_BYTES, "the kernel fills what it was given");
-        // SAFETY: the range is inside `memory` by the assertion, mapped and so initialised, and this
-        // side's alone until `provide`, which the borrow of `self` keeps away.
-        unsafe {
-            let start = self.memory.add(usize::from(buffer) * BUFFER_BYTES);
-            std::slice::from_raw_parts_mut(start, length)
-        }
-    }
-
-    /// Gives a buffer to the kernel, which learns of it by the next `publish`.
-    #[inline]
-    fn provide(&mut self, buffer: u16) {
-        assert!(buffer < BUFFERS, "the kernel names what it was given");
-        // SAFETY: the entry is inside the ring, and the kernel does not look at it before the tail is
-        // published: there are as many entries as buffers, and this buffer is not in any of them.
-        // The buffer's offset is inside `memory` by the assertion.
-        unsafe {
-            let entry = &mut *self.entries.add(usize::from(self.tail % BUFFERS));
-            let start = self.memory.add(usize::from(buffer) * BUFFER_BYTES);
-            entry.set_addr(start as u64);
-            entry.set_len(BUFFER_BYTES as u32);
-            entry.set_bid(buffer);
-        }
-        self.tail = self.tail.wrapping_add(1);
-    }
-
-    #[inline]
-    fn publish(&self) {
-        // SAFETY: the tail is the reserved field of the first entry, aligned and mapped; the kernel
-        // only reads it, and `set_*` of entries do not write to it.
-        let tail = unsafe { &*BufRingEntry::tail(self.entries).cast::<AtomicU16>() };
-        tail.store(self.tail, Ordering::Release);
-    }
-}
-
-/// Zeroed pages that stay until the process ends.
-fn map(bytes: usize) -> io::Result<*mut u8> {
-    // SAFETY: a new private mapping touches nothing that exists.
-    let start = unsafe {
-        libc::mmap(
-            std::ptr::null_mut(),
-            bytes,
-            libc::PROT_READ | libc::PROT_WRITE,
-            libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
-            -1,
-            0,
-        )
-    };
-    if start == libc::MAP_FAILED { Err(io::Error::last_os_error()) } else { Ok(start.cast()) }
 }

@@ -1,10 +1,20 @@
-//! Both engines over real sockets, on one thread and on two.
+//! Both engines over real sockets, on one thread and on two, and the ring with each of its levers.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
+
+const EPOLL: &str = "--engine epoll";
+const URING: &str = "--engine uring";
+const REGISTERED: &str = "--engine uring --registered-files";
+const LEVERS: [&str; 4] = [
+    REGISTERED,
+    "--engine uring --zero-copy-above 0",
+    "--engine uring --incremental-buffers",
+    "--engine uring --spin 100",
+];
 
 /// A running floor, which ends with the test.
 struct Floor {
@@ -14,11 +24,11 @@ struct Floor {
 }
 
 impl Floor {
-    fn start(engine: &str, cores: usize) -> Self {
+    fn start(flags: &str, cores: usize) -> Self {
         let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
         let port = free.expect("a free port").port();
         let process = Command::new(env!("CARGO_BIN_EXE_floor"))
-            .args(["--engine", engine])
+            .args(flags.split(' '))
             .env("PORT", port.to_string())
             .env("CORES", cores.to_string())
             .spawn()
@@ -26,7 +36,7 @@ impl Floor {
         let floor = Self { process, port, cores };
         let started = Instant::now();
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(started.elapsed() < Duration::from_secs(10), "{engine} does not listen");
+            assert!(started.elapsed() < Duration::from_secs(10), "{flags} does not listen");
             thread::sleep(Duration::from_millis(10));
         }
         floor
@@ -48,10 +58,13 @@ impl Drop for Floor {
 }
 
 fn on_all(test: impl Fn(&Floor)) {
-    for engine in ["epoll", "uring"] {
+    for engine in [EPOLL, URING] {
         for cores in [1, 2] {
             test(&Floor::start(engine, cores));
         }
+    }
+    for flags in LEVERS {
+        test(&Floor::start(flags, 1));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The server as its peers are compared with it: the public API, the default build, the default settings.
 //!
-//! `PORT` and `CORES` in the environment say where it listens and how many shards it runs.
+//! `PORT` and `CORES` in the environment say where it listens and how many shards it runs. Any option of
+//! the server can stand there as well, as `YAMABIKO_NAME`, to see what it changes.
 
 use std::env;
 use std::error::Error;
@@ -9,7 +10,7 @@ use serde_json::value::RawValue;
 use yamabiko::{App, Config, JoinError, Namespace, RawArgs, Socket, serve};
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let mut config = Config::default();
+    let mut config = Config::from_env()?;
     config.settings.listen = ([127, 0, 0, 1], number("PORT", 3000)?).into();
     config.settings.shards = Some(number("CORES", 1)?.into());
     serve(config, |_core| App::new().namespace("/", contract()))?;

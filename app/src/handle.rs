@@ -1,0 +1,242 @@
+//! The way to a running server's sockets from any thread of its process.
+
+use std::future::Future;
+
+use yamabiko_runtime::{EmitArgs, EmitError, Outside, RawArgs, Shard, Unreached};
+
+use crate::broadcast::Broadcast;
+use crate::server::Core;
+
+/// A handle to a running server, for any thread or runtime: `Clone`, `Send` and `Sync`. It comes with
+/// [`Ready`](crate::Ready).
+///
+/// What it is told is done on the first core, in the order in which one thread tells it, and reaches the
+/// sockets of all cores from there.
+///
+/// ```no_run
+/// use yamabiko::{App, Config, Server};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// Server::new(Config::from_env()?)
+///     .on_ready(|ready| {
+///         let handle = ready.handle;
+///         std::thread::spawn(move || {
+///             handle.of("/").to("readers").emit("news", &"from a thread").ok();
+///         });
+///     })
+///     .run(|_core| App::new())?;
+/// # Ok(()) }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Handle {
+    outside: Outside,
+}
+
+/// Sockets of a namespace, told from outside: what [`Broadcast`] is to handlers.
+#[derive(Debug, Clone)]
+#[must_use = "nothing is done before `emit` or another verb"]
+pub struct Meant {
+    outside: Outside,
+    namespace: String,
+    /// `None` is everybody.
+    rooms: Option<Vec<String>>,
+    except: Vec<String>,
+    volatile: bool,
+}
+
+impl Handle {
+    pub(crate) fn new(outside: Outside) -> Self {
+        Self { outside }
+    }
+
+    /// How many cores the server has.
+    pub fn shards(&self) -> usize {
+        self.outside.shards()
+    }
+
+    /// Everybody in a namespace, on all cores.
+    pub fn of(&self, namespace: &str) -> Meant {
+        Meant {
+            outside: self.outside.clone(),
+            namespace: namespace.into(),
+            rooms: None,
+            except: Vec::new(),
+            volatile: false,
+        }
+    }
+
+    /// Has a closure run on the first core, beside the handlers. It can do whatever they can, and must not
+    /// block. A panic in it is logged and ends nothing else.
+    ///
+    /// # Errors
+    /// [`Unreached`]: the core does not keep up, or the server has ended.
+    pub fn run(&self, call: impl FnOnce(Core) + Send + 'static) -> Result<(), Unreached> {
+        self.run_on(0, call)
+    }
+
+    /// The same on a core of your choice, from 0.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn run_on(
+        &self,
+        shard: u8,
+        call: impl FnOnce(Core) + Send + 'static,
+    ) -> Result<(), Unreached> {
+        self.outside.call(shard, move |shard| call(Core::of_running(shard)))
+    }
+
+    /// Has a closure run on the first core, and what it returns awaited there and sent back. The future that
+    /// is returned may be awaited on any runtime, or blocked on.
+    ///
+    /// ```no_run
+    /// # async fn example(handle: yamabiko::Handle) {
+    /// let readers = handle.ask(async |core| match core.of("/") {
+    ///     Some(everyone) => everyone.to("readers").fetch_sockets().await.sockets.len(),
+    ///     None => 0,
+    /// });
+    /// println!("{:?}", readers.await);
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Unreached`], also if the closure panicked.
+    pub fn ask<Q, R>(
+        &self,
+        question: Q,
+    ) -> impl Future<Output = Result<R, Unreached>> + Send + use<Q, R>
+    where
+        Q: AsyncFnOnce(Core) -> R + Send + 'static,
+        R: Send + 'static,
+    {
+        let (sender, receiver) = flume::bounded(1);
+        let told = self.outside.call(0, move |shard| {
+            let core = Core::of_running(shard);
+            shard.run(None, async move {
+                // Whoever asked may have stopped waiting.
+                let _ = sender.send(question(core).await);
+            });
+        });
+        async move {
+            told?;
+            receiver.recv_async().await.map_err(|_| Unreached::Ended)
+        }
+    }
+}
+
+impl Meant {
+    /// Members of this room, too. Without any room it is everybody.
+    pub fn to(mut self, room: &str) -> Self {
+        self.rooms.get_or_insert_default().push(room.into());
+        self
+    }
+
+    /// Members of these rooms, too. An empty list of rooms means nobody.
+    pub fn to_rooms<R: Into<String>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.rooms.get_or_insert_default().extend(rooms.into_iter().map(Into::into));
+        self
+    }
+
+    /// But not members of this room.
+    pub fn except(mut self, room: &str) -> Self {
+        self.except.push(room.into());
+        self
+    }
+
+    /// It may be lost for clients that are not ready for it right now.
+    pub fn volatile(mut self) -> Self {
+        self.volatile = true;
+        self
+    }
+
+    /// Sends the event. The arguments are read before this returns.
+    ///
+    /// # Errors
+    /// [`TellError`](crate::TellError): the arguments cannot be JSON, the name is reserved, or the server
+    /// was not reached. A namespace that does not exist is logged by the core.
+    pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), TellError> {
+        yamabiko_protocol::socket::encode::check_name(event)
+            .map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
+        let args: RawArgs =
+            args.to_raw().map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
+        let event = event.to_owned();
+        self.tell(move |sockets| {
+            if let Err(error) = sockets.emit(&event, &args) {
+                tracing::warn!(event, %error, "an event of another thread was not sent");
+            }
+        })
+    }
+
+    /// Has them join rooms.
+    ///
+    /// # Errors
+    /// The server was not reached.
+    pub fn sockets_join<R: Into<String>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), TellError> {
+        let rooms: Vec<String> = rooms.into_iter().map(Into::into).collect();
+        self.tell(move |sockets| sockets.sockets_join(rooms))
+    }
+
+    /// Has them leave rooms.
+    ///
+    /// # Errors
+    /// The server was not reached.
+    pub fn sockets_leave<R: Into<String>>(
+        &self,
+        rooms: impl IntoIterator<Item = R>,
+    ) -> Result<(), TellError> {
+        let rooms: Vec<String> = rooms.into_iter().map(Into::into).collect();
+        self.tell(move |sockets| sockets.sockets_leave(rooms))
+    }
+
+    /// Takes them out of the namespace; with `close` out of all of theirs, and closes their connections.
+    ///
+    /// # Errors
+    /// The server was not reached.
+    pub fn disconnect_sockets(&self, close: bool) -> Result<(), TellError> {
+        self.tell(move |sockets| sockets.disconnect_sockets(close))
+    }
+
+    fn tell(&self, what: impl FnOnce(Broadcast) + Send + 'static) -> Result<(), TellError> {
+        let Self { namespace, rooms, except, volatile, .. } = self.clone();
+        let call = move |shard: &Shard| {
+            let Some(everyone) = Core::of_running(shard).of(&namespace) else {
+                return tracing::warn!(
+                    namespace,
+                    "another thread named a namespace that is not here"
+                );
+            };
+            let mut sockets = everyone.except_rooms(except);
+            if let Some(rooms) = rooms {
+                sockets = sockets.to_rooms(rooms);
+            }
+            if volatile {
+                sockets = sockets.volatile();
+            }
+            what(sockets);
+        };
+        self.outside.call(0, call).map_err(TellError::Unreached)
+    }
+}
+
+/// Why something that another thread wanted was not done.
+#[derive(Debug)]
+pub enum TellError {
+    /// The event cannot be sent.
+    Emit(EmitError),
+    /// The server was not reached.
+    Unreached(Unreached),
+}
+
+impl std::fmt::Display for TellError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            TellError::Emit(error) => error.fmt(f),
+            TellError::Unreached(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for TellError {}

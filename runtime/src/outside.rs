@@ -1,0 +1,94 @@
+//! The way into a node's shards from any other thread.
+
+use std::fmt;
+
+use flume::{Sender, TrySendError};
+
+use crate::mesh::Parcel;
+use crate::ring::Doorbell;
+use crate::shard::Shard;
+
+/// A handle to a running node, for any thread. What it is told is done on a shard, in that shard's turn.
+#[derive(Clone)]
+pub struct Outside {
+    shards: Vec<Door>,
+}
+
+/// One shard's inbox and bell.
+#[derive(Clone)]
+pub(crate) struct Door {
+    pub(crate) line: Sender<Vec<Parcel>>,
+    pub(crate) doorbell: Doorbell,
+}
+
+/// Something to be done on a shard.
+pub(crate) struct Call(Box<dyn FnOnce(&Shard) + Send>);
+
+/// Why a shard was not reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreached {
+    /// More waits for the shard already than it can take: it does not keep up.
+    Busy,
+    /// The node has shut down, or has no such shard.
+    Ended,
+}
+
+impl Outside {
+    pub(crate) fn new(shards: Vec<Door>) -> Self {
+        Self { shards }
+    }
+
+    /// How many shards the node has.
+    pub fn shards(&self) -> usize {
+        self.shards.len()
+    }
+
+    /// Has `call` run on a shard. Calls of one thread to one shard run in the order in which they were
+    /// made. A panic in one is logged and harms nobody.
+    ///
+    /// # Errors
+    /// [`Unreached`]; it will not run then.
+    pub fn call(
+        &self,
+        shard: u8,
+        call: impl FnOnce(&Shard) + Send + 'static,
+    ) -> Result<(), Unreached> {
+        let door = self.shards.get(usize::from(shard)).ok_or(Unreached::Ended)?;
+        let parcel = Parcel::Call(Call(Box::new(call)));
+        door.line.try_send(vec![parcel]).map_err(|error| match error {
+            TrySendError::Full(_) => Unreached::Busy,
+            TrySendError::Disconnected(_) => Unreached::Ended,
+        })?;
+        door.doorbell.ring();
+        Ok(())
+    }
+}
+
+impl Call {
+    pub(crate) fn run(self, shard: &Shard) {
+        shard.guarded(None, || (self.0)(shard));
+    }
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Call")
+    }
+}
+
+impl fmt::Debug for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outside").field("shards", &self.shards()).finish()
+    }
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Unreached::Busy => "the shard does not keep up with what it is told",
+            Unreached::Ended => "the server has ended",
+        })
+    }
+}
+
+impl std::error::Error for Unreached {}
