@@ -69,7 +69,8 @@ fn what_is_no_event_is_refused() {
 
 #[test]
 fn the_types_of_other_formats_are_refused() {
-    for kind in [&b"\x05"[..], b"\x06", b"\xff", b"\xcc\xff", b"\xa12", b"\xc0", b"\xc3", b"\x91\x02"]
+    for kind in
+        [&b"\x05"[..], b"\x06", b"\xff", b"\xcc\xff", b"\xa12", b"\xc0", b"\xc3", b"\x91\x02"]
     {
         let message = [b"\x83\xa4type", kind, b"\xa3nsp\xa1/\xa4data\x91\xa1a"].concat();
         assert_eq!(refused(&message), DecodeError::UnknownType, "{kind:02x?}");

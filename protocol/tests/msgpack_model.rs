@@ -128,7 +128,8 @@ fn data() -> impl Strategy<Value = Data> {
         any::<bool>().prop_map(Data::Bool),
         (-1e15..1e15_f64).prop_map(Data::Number),
         any::<f64>()
-            .prop_filter("an integer to us, a float to the model", |it| it.abs() < 1e15 || *it > 1e20)
+            .prop_filter("an integer to us, a float to the model", |it| it.abs() < 1e15
+                || *it > 1e20)
             .prop_map(Data::Number),
         any::<i32>().prop_map(|value| Data::Number(f64::from(value))),
         (-300..300).prop_map(|value| Data::Number(f64::from(value))),
@@ -233,10 +234,10 @@ fn write_wide(out: &mut Vec<u8>, value: &Value, choices: &mut impl Iterator<Item
             // No integer of the model is beyond a double.
             _ => {
                 out.push(0xcb);
-                out.extend_from_slice(&number.as_f64().unwrap().to_be_bytes());
+                out.extend_from_slice(&number.as_f64().expect("a number").to_be_bytes());
             }
         },
-        Value::Nil if choice % 2 == 0 => out.extend_from_slice(b"\xd4\0\0"),
+        Value::Nil if choice.is_multiple_of(2) => out.extend_from_slice(b"\xd4\0\0"),
         other => out.extend_from_slice(&narrow(other)),
     }
 }
@@ -361,8 +362,9 @@ fn use_all(packet: &Packet<'_>) {
     assert_eq!(ack.is_some(), packet.kind == PacketType::Ack);
     let args: Option<Args<'_>> = event.map(|event| event.args).or(ack.map(|ack| ack.args));
     let Some(args) = args else { return };
-    assert_eq!(args.is_empty(), args.len() == 0);
-    assert_eq!(args.raw().count(), args.len());
+    let count = args.len();
+    assert_eq!(args.is_empty(), count == 0);
+    assert_eq!(args.raw().count(), count);
     args.parse_tuple::<()>().expect("arguments may be ignored");
     for raw in args.raw() {
         let mut rest = raw;
