@@ -60,10 +60,17 @@ fn binary() -> Vec<u8> {
     out
 }
 
+/// An acknowledgement of it, with one word.
+fn ack() -> Vec<u8> {
+    let mut out = Vec::new();
+    encode::ack(&mut out, "/", 17, "ok").expect("plain types");
+    out
+}
+
 /// From bytes to a packet whose MessagePack is checked but not yet read.
 fn packet_decoded(c: &mut Criterion) {
     let limits = PacketLimits::default();
-    for (name, message) in [("object", small()), ("1 KiB", binary())] {
+    for (name, message) in [("object", small()), ("1 KiB", binary()), ("ack", ack())] {
         let mut group = c.benchmark_group(format!("msgpack packet decoded, {name}"));
         group.bench_function("ours", |b| b.iter(|| decode(black_box(&message), &limits).is_ok()));
         group.bench_function("rmp-serde, nothing kept", |b| {
@@ -126,6 +133,25 @@ fn binary_decoded(c: &mut Criterion) {
     group.finish();
 }
 
+fn ack_decoded(c: &mut Criterion) {
+    let limits = PacketLimits::default();
+    let message = ack();
+    let mut group = c.benchmark_group("msgpack acknowledgement decoded");
+    group.bench_function("ours", |b| {
+        b.iter(|| {
+            let packet = decode(black_box(&message), &limits).ok()?;
+            let ack = packet.ack()?;
+            let (answer,) = ack.args.parse_tuple::<(&str,)>().ok()?;
+            Some((ack.id?, answer.len()))
+        });
+    });
+    group.bench_function("rmp-serde, whole", |b| {
+        b.iter(|| rmp_serde::from_slice::<Whole<'_, (&str,)>>(black_box(&message)).ok());
+    });
+    group.bench_function("memcpy", |b| copied(b, &message));
+    group.finish();
+}
+
 fn event_encoded(c: &mut Criterion) {
     let (line, message) = (line(), small());
     let mut args = Vec::new();
@@ -179,6 +205,27 @@ fn binary_encoded(c: &mut Criterion) {
     group.finish();
 }
 
+fn ack_encoded(c: &mut Criterion) {
+    let message = ack();
+    let mut group = c.benchmark_group("msgpack acknowledgement encoded");
+    let mut out = Vec::new();
+    group.bench_function("ours", |b| {
+        b.iter(|| {
+            out.clear();
+            encode::ack(&mut out, "/", 17, black_box("ok"))
+        });
+    });
+    group.bench_function("rmp-serde, whole", |b| {
+        b.iter(|| {
+            out.clear();
+            let packet = Whole { kind: 3, data: (black_box("ok"),), id: Some(17), namespace: "/" };
+            rmp_serde::encode::write_named(&mut out, &packet)
+        });
+    });
+    group.bench_function("memcpy", |b| copied(b, &message));
+    group.finish();
+}
+
 /// Copies a message into a buffer that is there already.
 fn copied(b: &mut criterion::Bencher<'_>, message: &[u8]) {
     let mut copy = Vec::new();
@@ -199,6 +246,10 @@ fn agree() {
     let data = ("upload", &photo, "photo.jpg");
     let packet = Whole { kind: 2, data, id: Some(17), namespace: "/" };
     assert_eq!(binary(), rmp_serde::to_vec_named(&packet).expect("plain types"));
+    // The members of ours come in another order here.
+    let packet = Whole { kind: 3, data: ("ok",), id: Some(17), namespace: "/" };
+    assert_eq!(rmp_serde::from_slice::<Whole<'_, (&str,)>>(&ack()).ok().as_ref(), Some(&packet));
+    assert_eq!(ack().len(), rmp_serde::to_vec_named(&packet).expect("plain types").len());
 }
 
 fn packets_in(c: &mut Criterion) {
@@ -206,11 +257,13 @@ fn packets_in(c: &mut Criterion) {
     packet_decoded(c);
     event_decoded(c);
     binary_decoded(c);
+    ack_decoded(c);
 }
 
 fn packets_out(c: &mut Criterion) {
     event_encoded(c);
     binary_encoded(c);
+    ack_encoded(c);
 }
 
 criterion_group! {
