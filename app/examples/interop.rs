@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use yamabiko::http::{Cookie, Cors, Origins};
-use yamabiko::{App, Config, Namespace, RawArgs, Reject, Server, Socket};
+use yamabiko::{App, Config, Event, Namespace, RawArgs, Regex, Reject, Server, Socket};
 
 #[derive(Serialize)]
 struct WhoAmI {
@@ -21,7 +21,7 @@ struct WhoAmI {
     transport: &'static str,
 }
 
-/// What `/` and `/custom` do.
+/// What `/`, `/custom` and all of `/dynamic-1`, `/dynamic-2`, … do.
 fn echoes() -> Namespace {
     Namespace::new()
         .on_connect(async |socket: Socket| {
@@ -70,6 +70,7 @@ fn echoes() -> Namespace {
             socket.sleep(Duration::from_millis(5)).await;
             panic!("{} asked for it", socket.id());
         })
+        .on("namespace", |socket: Socket| String::from(socket.namespace()))
         .on("whoami", async |socket: Socket| -> Result<WhoAmI, Reject> {
             let transport = socket.transport()?;
             Ok(WhoAmI { id: socket.id().into(), shard: socket.shard(), transport })
@@ -93,6 +94,22 @@ fn late() -> Namespace {
     guarded.on("message", |socket: Socket, args: RawArgs| {
         let _ = socket.emit("message-back", &args);
     })
+}
+
+/// Refuses one event and says so.
+fn strict() -> Namespace {
+    Namespace::new()
+        .middleware(|_: &Socket, event: &Event<'_>| match &*event.name {
+            "forbidden" => Err("not you"),
+            _ => Ok(()),
+        })
+        .on_error(|socket, _, error| {
+            let _ = socket.emit("problem", &error.to_string());
+        })
+        .on("forbidden", |socket: Socket| {
+            let _ = socket.emit("problem", "it was not refused");
+        })
+        .on("message-with-ack", |_: Socket, args: RawArgs| args)
 }
 
 fn variable<T: FromStr>(name: &str) -> Option<T> {
@@ -143,11 +160,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
     Server::new(config()).run(|_core| {
+        let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
         App::new()
             .namespace("/", echoes())
             .namespace("/custom", echoes())
             .namespace("/denied", denied())
             .namespace("/late", late())
+            .namespace("/strict", strict())
+            .namespace_matching(dynamic, echoes())
     })?;
     Ok(())
 }

@@ -96,6 +96,26 @@ reject_from!(
     Box<dyn std::error::Error + Send + Sync>,
 );
 
+/// Why an event did not reach its handler.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EventError {
+    /// The client's fault: an argument is not of the type that the handler takes.
+    Args(ArgsError),
+    /// A [middleware](crate::Namespace::middleware) has refused it.
+    Refused(Reject),
+}
+
+impl fmt::Display for EventError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            EventError::Args(error) => error.fmt(f),
+            EventError::Refused(reject) => reject.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for EventError {}
+
 /// What an event handler returns: its acknowledgement. `M` tells the two kinds apart and is found by
 /// inference.
 ///

@@ -5,12 +5,14 @@ use std::collections::HashMap;
 use yamabiko_runtime::HttpRequest;
 
 use crate::namespace::Namespace;
+use crate::pattern::Pattern;
 use crate::response::Response;
 
 /// An application as one core runs it. The factory that makes it runs once per core, so whatever its
 /// handlers share in an `Rc` is **per core**; what all cores must see goes through rooms.
 pub struct App {
     pub(crate) namespaces: Vec<(String, Namespace)>,
+    pub(crate) patterns: Vec<Pattern>,
     pub(crate) routes: HashMap<String, Route>,
 }
 
@@ -25,11 +27,13 @@ impl Default for App {
 impl App {
     /// An application with nothing but an empty main namespace, which admits everybody.
     pub fn new() -> Self {
-        Self { namespaces: vec![("/".into(), Namespace::new())], routes: HashMap::new() }
+        let namespaces = vec![("/".into(), Namespace::new())];
+        Self { namespaces, patterns: Vec::new(), routes: HashMap::new() }
     }
 
     /// Serves a namespace under its name; a missing `/` in front is added. The last one of a name counts.
-    /// A client that asks for a name that is not here gets `connect_error` "Invalid namespace".
+    /// A client that asks for a name that is not here, and that no pattern takes
+    /// ([`App::namespace_matching`]), gets `connect_error` "Invalid namespace".
     pub fn namespace(mut self, name: &str, namespace: Namespace) -> Self {
         let name = with_slash(name);
         match self.namespaces.iter_mut().find(|(other, _)| *other == name) {

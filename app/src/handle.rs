@@ -83,7 +83,7 @@ impl Handle {
         shard: u8,
         call: impl FnOnce(Core) + Send + 'static,
     ) -> Result<(), Unreached> {
-        self.outside.call(shard, move |shard| call(Core::of_running(shard)))
+        self.outside.call(shard, move |shard| call(Core::new(shard.clone())))
     }
 
     /// Has a closure run on the first core, and what it returns awaited there and sent back. The future that
@@ -111,7 +111,7 @@ impl Handle {
     {
         let (sender, receiver) = flume::bounded(1);
         let told = self.outside.call(0, move |shard| {
-            let core = Core::of_running(shard);
+            let core = Core::new(shard.clone());
             shard.run(None, async move {
                 // Whoever asked may have stopped waiting.
                 let _ = sender.send(question(core).await);
@@ -202,7 +202,7 @@ impl Meant {
     fn tell(&self, what: impl FnOnce(Broadcast) + Send + 'static) -> Result<(), TellError> {
         let Self { namespace, rooms, except, volatile, .. } = self.clone();
         let call = move |shard: &Shard| {
-            let Some(everyone) = Core::of_running(shard).of(&namespace) else {
+            let Some(everyone) = Core::new(shard.clone()).of(&namespace) else {
                 return tracing::warn!(
                     namespace,
                     "another thread named a namespace that is not here"

@@ -7,11 +7,28 @@
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
+use yamabiko_protocol::socket::RESERVED_EVENTS;
 
 use crate::answer::{Call, IntoAck};
 use crate::marker::{Async, Raw, Sync};
 use crate::socket::Socket;
 use crate::{Args, ArgsError, RawArgs};
+
+/// A handler of any kind: reads the arguments of a call and runs it.
+pub(crate) type Handle = Box<dyn Fn(Call, &Args<'_>) -> Result<(), (Call, ArgsError)>>;
+
+/// A handler as one of any kind.
+///
+/// # Panics
+/// The event's name is one that Socket.IO keeps for itself.
+pub(crate) fn handle_of<M>(event: &str, handler: impl EventHandler<M>) -> Handle {
+    assert!(
+        !RESERVED_EVENTS.contains(&event),
+        "'{event}' never comes as an event; there are on_connect and on_disconnect"
+    );
+    let handler = Rc::new(handler);
+    Box::new(move |call, args| handler.call(call, args))
+}
 
 /// A closure or function, `async` or not, that takes a [`Socket`] and then either up to six arguments that
 /// serde can read, or [`RawArgs`]. `M` is found by inference.
@@ -136,7 +153,7 @@ where
     }
 }
 
-/// Types that only tell kinds of handlers and answers apart, for the compiler; found by inference.
+/// Types that only tell kinds of handlers, answers and patterns apart, for the compiler; found by inference.
 pub mod marker {
     use std::marker::PhantomData;
 
@@ -146,6 +163,8 @@ pub mod marker {
     pub struct Sync<A>(PhantomData<A>);
     /// Handlers that take all arguments as they came.
     pub struct Raw<K>(PhantomData<K>);
+    /// Patterns that are regular expressions.
+    pub struct Expression;
     /// Answers that are sent as they are.
     pub struct Plain;
     /// Answers that may be refusals.

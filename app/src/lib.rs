@@ -28,6 +28,7 @@
 //! | state | lives | the way to it |
 //! |---|---|---|
 //! | of a socket | with the socket, on its core | [`Socket::set`], [`Socket::get`], what a [guard](Namespace::guard) returns |
+//! | of a socket, for others to read | with the socket | [`Socket::set_data`], [`Socket::data`] |
 //! | of a core | in what the factory makes | `Rc`, `RefCell`, captured by handlers |
 //! | of the node | in memory that all cores share | `Arc`, atomics, captured by the factory |
 //! | of the cluster | in a database of yours | |
@@ -40,7 +41,7 @@
 //! # Order and failure
 //!
 //! Handlers of one socket start in the order in which its events arrived, each running to its first wait
-//! before the next starts. One that does not wait, `async` or not, costs no task. One that waits delays
+//! before the next starts; [middleware](Namespace::middleware) that waits keeps that order. One that does not wait, `async` or not, costs no task. One that waits delays
 //! nobody. A panic in one ends its socket, with DISCONNECT, and nothing else. What a refusal or an argument
 //! of the wrong type becomes is told at [`IntoAck`] and [`Namespace::on`].
 //!
@@ -54,9 +55,12 @@
 //! |---|---|
 //! | `app`, `response` | namespaces and HTTP routes of an application; what routes answer |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
+//! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
 //! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
 //! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |
-//! | `running` | how a shard's events reach the handlers |
+//! | `data`, `listeners`, `rare` | a socket's data for others; its own listeners; what few sockets have |
+//! | `running`, `dispatch`, `middleware` | how a shard's events reach the handlers, and what they pass |
+//! | `room`, `census` | rooms coming and going; how many there are |
 //! | `server`, `config` | starting a node; options from file, environment and flags |
 //! | `serve_client` | the official client's files |
 //! | `demo` | the chat that the `yamabiko` binary serves |
@@ -64,37 +68,51 @@
 mod answer;
 mod app;
 mod broadcast;
+mod census;
 mod config;
+mod data;
 pub mod demo;
+mod dispatch;
 mod handle;
 mod handler;
 mod handshake;
+mod listeners;
+mod middleware;
 mod namespace;
+mod pattern;
+mod rare;
 mod remote;
 mod response;
 mod responses;
+mod room;
 mod running;
 mod serve_client;
 mod server;
 mod socket;
+mod space;
 
-pub use answer::{IntoAck, Outcome, Reject};
+pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
 pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
+pub use middleware::Middleware;
 pub use namespace::Namespace;
+pub use pattern::NamespacePattern;
+pub use rare::ListenerId;
+pub use regex::Regex;
 pub use remote::{Fetched, RemoteSocket};
 pub use response::Response;
 pub use responses::{AcksFailure, Incomplete};
+pub use room::Room;
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
 pub use yamabiko_protocol::http;
 pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
 pub use yamabiko_runtime::{
-    DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs, ServeError,
-    Settings, ShardMetrics, Unreached,
+    Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs,
+    ServeError, Settings, ShardMetrics, Unreached,
 };

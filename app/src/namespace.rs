@@ -7,11 +7,13 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
-use yamabiko_protocol::socket::{Event, RESERVED_EVENTS};
-use yamabiko_runtime::{DisconnectReason, EmitArgs, ServerReply, Shard};
+use yamabiko_protocol::socket::Event;
+use yamabiko_runtime::{DisconnectReason, EmitArgs, RoomChange, ServerReply, Shard};
 
-use crate::answer::{Call, Outcome, Reject};
-use crate::handler::EventHandler;
+use crate::answer::{EventError, Outcome, Reject};
+use crate::handler::{EventHandler, Handle, handle_of};
+use crate::middleware::{Link, Middleware};
+use crate::room::{OnRoom, Room};
 use crate::socket::Socket;
 use crate::{Args, ArgsError};
 
@@ -19,9 +21,8 @@ type Guard = Box<dyn Fn(Socket) -> Pin<Box<dyn Future<Output = Result<(), Reject
 type OnConnect = Box<dyn Fn(Socket)>;
 type OnDisconnect = Box<dyn Fn(Socket, DisconnectReason)>;
 type OnAny = Box<dyn Fn(&Socket, &Event<'_>)>;
-type OnError = Box<dyn Fn(&Socket, &str, &ArgsError)>;
+type OnError = Box<dyn Fn(&Socket, &str, &EventError)>;
 type OnServerSide = Box<dyn Fn(&Shard, &Args<'_>, Option<ServerReply>) -> Result<(), ArgsError>>;
-type Handle = Box<dyn Fn(Call, &Args<'_>) -> Result<(), (Call, ArgsError)>>;
 
 /// The handlers of one namespace.
 ///
@@ -35,10 +36,14 @@ type Handle = Box<dyn Fn(Call, &Args<'_>) -> Result<(), (Call, ArgsError)>>;
 pub struct Namespace {
     pub(crate) guards: Vec<Guard>,
     pub(crate) on_connect: Vec<OnConnect>,
+    pub(crate) on_disconnecting: Vec<OnDisconnect>,
     pub(crate) on_disconnect: Vec<OnDisconnect>,
+    pub(crate) middleware: Vec<Link>,
     pub(crate) on_event: HashMap<Rc<str>, OnEvent>,
     pub(crate) on_any: Vec<OnAny>,
+    pub(crate) on_any_outgoing: Vec<OnAny>,
     pub(crate) on_error: Vec<OnError>,
+    pub(crate) on_room: Vec<OnRoom>,
     pub(crate) on_server_side: HashMap<Box<str>, OnServerSide>,
 }
 
@@ -109,18 +114,47 @@ impl Namespace {
     where
         F: EventHandler<M>,
     {
-        assert!(
-            !RESERVED_EVENTS.contains(&event),
-            "'{event}' never comes as an event; there are on_connect and on_disconnect"
-        );
-        let handler = Rc::new(handler);
-        let handle: Handle = Box::new(move |call, args| handler.call(call, args));
+        let handle = handle_of(event, handler);
         let name: Rc<str> = event.into();
         self.on_event.insert(Rc::clone(&name), OnEvent { name, handle });
         self
     }
 
-    /// Called with each event before its handler, whatever its name: for logs and metrics.
+    /// Leads each event past this before its handler: Socket.IO's `socket.use`. Middleware is asked in
+    /// order. A refusal ends the event's way: handlers of [`Self::on_error`] are called, and the client's
+    /// acknowledgement, if it asked for one, is `{"error": …}` with the refusal's message and data.
+    ///
+    /// Events keep their order. While one waits in a middleware, later events of the same socket wait
+    /// behind it, so what comes second never starts first; other sockets are not held up, nor are
+    /// acknowledgements, so a middleware may wait for one. At most `early_events_max` events of a socket
+    /// wait; a client that sends more is disconnected. Those of a socket that disconnects meanwhile never
+    /// reach their handlers. Who declares no middleware pays nothing for it.
+    ///
+    /// ```
+    /// # use yamabiko::{Event, Namespace, Reject, Socket};
+    /// # struct User { may_write: bool }
+    /// # async fn is_banned(_: &str) -> bool { false }
+    /// Namespace::new()
+    ///     .middleware(|socket: &Socket, event: &Event<'_>| {
+    ///         let may_write = socket.get::<User>().is_some_and(|user| user.may_write);
+    ///         match &*event.name {
+    ///             "read" => Ok(()),
+    ///             _ if may_write => Ok(()),
+    ///             _ => Err("you may only read"),
+    ///         }
+    ///     })
+    ///     .middleware(async |socket: &Socket, _: &Event<'_>| match is_banned(socket.id()).await {
+    ///         true => Err(Reject::new("banned")),
+    ///         false => Ok(()),
+    ///     });
+    /// ```
+    pub fn middleware<M>(mut self, middleware: impl Middleware<M>) -> Self {
+        self.middleware.push(middleware.link());
+        self
+    }
+
+    /// Called with each event before its middleware and its handler, whatever its name, in the order in which
+    /// events arrive: for logs and metrics.
     pub fn on_any<F>(mut self, handler: F) -> Self
     where
         F: Fn(&Socket, &Event<'_>) + 'static,
@@ -129,10 +163,25 @@ impl Namespace {
         self
     }
 
-    /// Called with each event whose arguments do not fit its handler, with the event's name.
+    /// Called with each event that is sent to a socket of this namespace, by itself or by a broadcast from
+    /// anywhere, once for each socket it reaches: Socket.IO's `onAnyOutgoing`. It is called soon after the
+    /// event was sent, when the socket may have disconnected already. Acknowledgements are no events, and
+    /// volatile ones that are dropped reach nobody.
+    ///
+    /// What is sent is read again for this, so it costs something where it is declared.
+    pub fn on_any_outgoing<F>(mut self, handler: F) -> Self
+    where
+        F: Fn(&Socket, &Event<'_>) + 'static,
+    {
+        self.on_any_outgoing.push(Box::new(handler));
+        self
+    }
+
+    /// Called with each event that did not reach its handler, with the event's name: its arguments do not
+    /// fit, or a [middleware](Self::middleware) has refused it.
     pub fn on_error<F>(mut self, handler: F) -> Self
     where
-        F: Fn(&Socket, &str, &ArgsError) + 'static,
+        F: Fn(&Socket, &str, &EventError) + 'static,
     {
         self.on_error.push(Box::new(handler));
         self
@@ -141,7 +190,7 @@ impl Namespace {
     /// Called with each event of that name that another core has sent with
     /// [`Core::server_side_emit`](crate::Core::server_side_emit): Socket.IO's `io.on` for `serverSideEmit`.
     /// The handler takes the event's arguments as one tuple; what it returns is the answer, if one was asked
-    /// for.
+    /// for. A dynamic namespace hears it on those cores where somebody has come to it.
     ///
     /// ```
     /// # use yamabiko::Namespace;
@@ -170,22 +219,105 @@ impl Namespace {
         self
     }
 
-    /// Called with each socket that has disconnected, and why. Its rooms are still known until the handler
-    /// first waits.
+    /// Called with each socket that is about to disconnect, and why, while its rooms are known: Socket.IO's
+    /// `disconnecting`. They are until the handler first waits. Then its rooms are left, and handlers of
+    /// [`Self::on_leave_room`], [`Self::on_delete_room`] and [`Self::on_disconnect`] are called, in this
+    /// order.
+    ///
+    /// ```
+    /// # use yamabiko::{Namespace, Reject, Socket};
+    /// Namespace::new().on_disconnecting(async |socket: Socket, _reason| -> Result<(), Reject> {
+    ///     socket.to_rooms(socket.rooms()?).emit("left", socket.id())?;
+    ///     Ok(())
+    /// });
+    /// ```
+    pub fn on_disconnecting<F, R>(mut self, handler: F) -> Self
+    where
+        F: AsyncFn(Socket, DisconnectReason) -> R + 'static,
+        R: Outcome + 'static,
+    {
+        self.on_disconnecting.push(farewell(handler));
+        self
+    }
+
+    /// Called with each socket that has disconnected, and why. It is in no room any more, but what it keeps is
+    /// still there.
     pub fn on_disconnect<F, R>(mut self, handler: F) -> Self
     where
         F: AsyncFn(Socket, DisconnectReason) -> R + 'static,
         R: Outcome + 'static,
     {
-        let handler = Rc::new(handler);
-        self.on_disconnect.push(Box::new(move |socket, reason| {
-            let handler = Rc::clone(&handler);
-            // Not as the socket's task: there is nothing left that a panic could end.
-            let shard = socket.shard.clone();
-            shard.run(None, async move { handler(socket.clone(), reason).await.settle(&socket) });
-        }));
+        self.on_disconnect.push(farewell(handler));
         self
     }
+}
+
+/// Rooms coming and going: the events of Socket.IO's adapter. They are told **on each core for itself**, of
+/// the sockets that it owns: a room with members on three cores is created and deleted three times. Who needs
+/// the node's view asks [`Core::members`](crate::Core::members). A socket's own id, which is a room by
+/// Socket.IO's rules, is not told of.
+///
+/// ```
+/// # use yamabiko::Namespace;
+/// Namespace::new()
+///     .on_create_room(|room| tracing::info!(namespace = room.namespace(), room = room.name(), "opened"))
+///     .on_join_room(|room, id| tracing::info!(room = room.name(), id, "joined"));
+/// ```
+impl Namespace {
+    /// Called when a room gets its first member on this core, before [`Self::on_join_room`].
+    pub fn on_create_room(self, handler: impl Fn(&Room<'_>) + 'static) -> Self {
+        self.on_room(move |room, change| {
+            if let RoomChange::Created = change {
+                handler(room);
+            }
+        })
+    }
+
+    /// Called when a room has lost its last member on this core, after [`Self::on_leave_room`].
+    pub fn on_delete_room(self, handler: impl Fn(&Room<'_>) + 'static) -> Self {
+        self.on_room(move |room, change| {
+            if let RoomChange::Deleted = change {
+                handler(room);
+            }
+        })
+    }
+
+    /// Called when a socket has joined a room, with the socket's id.
+    pub fn on_join_room(self, handler: impl Fn(&Room<'_>, &str) + 'static) -> Self {
+        self.on_room(move |room, change| {
+            if let RoomChange::Joined(id) = change {
+                handler(room, id);
+            }
+        })
+    }
+
+    /// Called when a socket has left a room, also by disconnecting, with the socket's id.
+    pub fn on_leave_room(self, handler: impl Fn(&Room<'_>, &str) + 'static) -> Self {
+        self.on_room(move |room, change| {
+            if let RoomChange::Left(id) = change {
+                handler(room, id);
+            }
+        })
+    }
+
+    fn on_room(mut self, handler: impl Fn(&Room<'_>, RoomChange<'_>) + 'static) -> Self {
+        self.on_room.push(Box::new(handler));
+        self
+    }
+}
+
+fn farewell<F, R>(handler: F) -> OnDisconnect
+where
+    F: AsyncFn(Socket, DisconnectReason) -> R + 'static,
+    R: Outcome + 'static,
+{
+    let handler = Rc::new(handler);
+    Box::new(move |socket, reason| {
+        let handler = Rc::clone(&handler);
+        // Not as the socket's task: there is nothing left that a panic could end.
+        let shard = socket.shard.clone();
+        shard.run(None, async move { handler(socket.clone(), reason).await.settle(&socket) });
+    })
 }
 
 #[cfg(test)]

@@ -6,86 +6,94 @@ use std::rc::Rc;
 use yamabiko_protocol::http::Method;
 use yamabiko_protocol::socket::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, ServerReply, Shard,
-    SocketKey, SocketState,
+    Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply,
+    Shard, SocketKey, SocketState,
 };
 
-use crate::answer::Call;
 use crate::app::{App, Route};
-use crate::namespace::Namespace;
+use crate::data::EMPTY;
+use crate::dispatch;
 use crate::response::Response;
+use crate::room::Room;
 use crate::serve_client::Bundle;
 use crate::socket::{Inner, Socket};
+use crate::space::{Space, Spaces};
 
 /// An app on its shard.
 pub(crate) struct Running {
     shard: Shard,
-    names: Vec<String>,
-    namespaces: Vec<Rc<Namespace>>,
+    spaces: Rc<Spaces>,
     routes: HashMap<String, Route>,
     bundle: Option<Bundle>,
 }
 
 impl Running {
     pub(crate) fn new(app: App, bundle: Option<Bundle>, shard: Shard) -> Self {
-        let (names, namespaces) =
-            app.namespaces.into_iter().map(|(name, namespace)| (name, Rc::new(namespace))).unzip();
-        Self { shard, names, namespaces, routes: app.routes, bundle }
+        let spaces = Rc::new(Spaces::new(shard.clone(), app.namespaces, app.patterns));
+        Self { shard, spaces, routes: app.routes, bundle }
     }
 
-    fn namespace(&self, id: NamespaceId) -> &Rc<Namespace> {
-        &self.namespaces[usize::from(id.0)]
-    }
-
-    fn socket(&self, key: SocketKey, state: Option<&SocketState>) -> Option<Socket> {
-        let inner: Rc<Inner> = Rc::clone(state?).downcast().ok()?;
-        Some(Socket::with_inner(self.shard.clone(), key, inner))
+    /// A socket, and what is known of it for as long as the call lasts.
+    fn socket<'s>(
+        &self,
+        key: SocketKey,
+        state: Option<&'s SocketState>,
+    ) -> Option<(Socket, &'s Inner)> {
+        let state = state?;
+        let inner: Rc<Inner> = Rc::clone(state).downcast().ok()?;
+        Some((Socket::with_inner(self.shard.clone(), key, inner), state.downcast_ref()?))
     }
 }
 
 impl Application for Running {
     fn namespaces(&self) -> Vec<String> {
-        self.names.clone()
+        self.spaces.names()
     }
 
-    fn connect(&self, key: SocketKey, id: NamespaceId, _auth: Option<&str>) {
-        let Ok(socket) = Socket::new(self.shard.clone(), key, id) else { return };
-        let namespace = self.namespace(id);
-        if namespace.guards.is_empty() {
-            return admit(namespace, &socket);
+    fn start(&self) {
+        self.spaces.start();
+    }
+
+    fn may_have_namespace(&self, name: &str) -> bool {
+        self.spaces.may_have(name)
+    }
+
+    fn connect(&self, key: SocketKey, id: NamespaceId, auth: Option<&str>) {
+        if let Some(space) = self.spaces.get(id) {
+            return welcome(&self.shard, key, space);
         }
-        let namespace = Rc::clone(namespace);
+        let (spaces, shard) = (Rc::clone(&self.spaces), self.shard.clone());
+        let auth = auth.map(Box::from);
         self.shard.run(Some(key), async move {
-            for guard in &namespace.guards {
-                if let Err(reject) = guard(socket.clone()).await {
-                    return socket.refuse(&reject);
-                }
+            match spaces.find(id, auth).await {
+                Some(space) => welcome(&shard, key, space),
+                None => shard.refuse_namespace(key),
             }
-            admit(&namespace, &socket);
         });
     }
 
     fn event(
         &self,
         key: SocketKey,
-        id: NamespaceId,
+        _: NamespaceId,
         state: Option<&SocketState>,
         event: &Event<'_>,
     ) {
-        let Some(socket) = self.socket(key, state) else { return };
-        let namespace = self.namespace(id);
-        for handler in &namespace.on_any {
-            handler(&socket, event);
+        if let Some((socket, inner)) = self.socket(key, state) {
+            dispatch::arrive(socket, inner, event);
         }
-        // An event that nobody handles is ignored, as in Node; `error` is one like any other.
-        let Some(handler) = namespace.on_event.get(&*event.name) else { return };
-        let call = Call { socket, event: Rc::clone(&handler.name), id: event.id };
-        if let Err((call, error)) = (handler.handle)(call, &event.args) {
-            tracing::debug!(event = &*call.event, %error, "arguments do not fit their handler");
-            for handler in &namespace.on_error {
-                handler(&call.socket, &call.event, &error);
-            }
-            call.refuse(&error.to_string(), None);
+    }
+
+    fn disconnecting(
+        &self,
+        key: SocketKey,
+        _: NamespaceId,
+        state: Option<&SocketState>,
+        reason: DisconnectReason,
+    ) {
+        let Some((socket, inner)) = self.socket(key, state) else { return };
+        for handler in &inner.space.handlers.on_disconnecting {
+            handler(socket.clone(), reason);
         }
     }
 
@@ -97,7 +105,8 @@ impl Application for Running {
         reply: Option<ServerReply>,
     ) {
         // A reply that nobody takes says that there is none.
-        let Some(handler) = self.namespace(id).on_server_side.get(event) else { return };
+        let Some(space) = self.spaces.get(id) else { return };
+        let Some(handler) = space.handlers.on_server_side.get(event) else { return };
         if let Err(error) = handler(&self.shard, args, reply) {
             tracing::warn!(event, %error, "another core's arguments do not fit their handler");
         }
@@ -106,14 +115,41 @@ impl Application for Running {
     fn disconnect(
         &self,
         key: SocketKey,
-        id: NamespaceId,
+        _: NamespaceId,
         state: Option<&SocketState>,
         reason: DisconnectReason,
     ) {
-        let Some(socket) = self.socket(key, state) else { return };
-        for handler in &self.namespace(id).on_disconnect {
+        let Some((socket, inner)) = self.socket(key, state) else { return };
+        for handler in &inner.space.handlers.on_disconnect {
             handler(socket.clone(), reason);
         }
+        socket.close();
+    }
+
+    fn outgoing(
+        &self,
+        key: SocketKey,
+        _: NamespaceId,
+        state: Option<&SocketState>,
+        event: &Event<'_>,
+    ) {
+        if let Some((socket, inner)) = self.socket(key, state) {
+            dispatch::depart(&socket, inner, event);
+        }
+    }
+
+    fn room(&self, id: NamespaceId, room: &str, change: RoomChange<'_>) {
+        let Some(space) = self.spaces.get(id) else { return };
+        let room = Room { namespace: &space.name, name: room };
+        for handler in &space.handlers.on_room {
+            handler(&room, change);
+        }
+    }
+
+    fn data(&self, state: Option<&SocketState>) -> Option<Box<str>> {
+        let inner = state?.downcast_ref::<Inner>()?;
+        let data = inner.rare().and_then(|rare| rare.data.borrow().clone());
+        Some(data.unwrap_or_else(|| EMPTY.into()))
     }
 
     fn request(&self, request: &HttpRequest<'_>) -> Option<HttpReply> {
@@ -135,12 +171,46 @@ impl Application for Running {
     }
 }
 
+/// A client asks to join a namespace that is served.
+fn welcome(shard: &Shard, key: SocketKey, space: Rc<Space>) {
+    let Ok(socket) = Socket::new(shard.clone(), key, space) else { return };
+    if socket.inner.space.handlers.guards.is_empty() {
+        return admit(&socket);
+    }
+    let joining = Joining(socket);
+    shard.run(Some(key), async move {
+        let socket = &joining.0;
+        for guard in &socket.inner.space.handlers.guards {
+            if let Err(reject) = guard(socket.clone()).await {
+                return socket.refuse(&reject);
+            }
+        }
+        admit(socket);
+    });
+}
+
 /// The guards have let the socket pass. Each handler starts before the first event, and none waits for
 /// another.
-fn admit(namespace: &Namespace, socket: &Socket) {
+fn admit(socket: &Socket) {
+    let handlers = &socket.inner.space.handlers;
+    if !handlers.on_any_outgoing.is_empty() {
+        // One that has left meanwhile is not accepted either.
+        let _ = socket.shard.watch_outgoing(socket.key);
+    }
     if socket.accept().is_ok() {
-        for handler in &namespace.on_connect {
+        for handler in &handlers.on_connect {
             handler(socket.clone());
+        }
+    }
+}
+
+/// A socket on its way through the guards. One that does not arrive is told of no end.
+struct Joining(Socket);
+
+impl Drop for Joining {
+    fn drop(&mut self) {
+        if !self.0.connected() {
+            self.0.close();
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Starting a node with an app on every core.
 
-use std::cell::RefCell;
 use std::fmt;
 use std::future::Future;
 use std::io::{self, Write};
@@ -42,20 +41,12 @@ use crate::serve_client::Bundle;
 /// ```
 #[derive(Clone)]
 pub struct Core {
-    shard: Shard,
-    /// The names of the app's namespaces, as soon as there is an app.
-    names: Rc<RefCell<Vec<String>>>,
+    pub(crate) shard: Shard,
 }
 
 impl Core {
-    fn new(shard: Shard) -> Self {
-        Self { shard, names: Rc::default() }
-    }
-
-    /// The core of a shard whose application runs.
-    pub(crate) fn of_running(shard: &Shard) -> Self {
-        let names = Rc::new(RefCell::new(shard.namespaces()));
-        Self { shard: shard.clone(), names }
+    pub(crate) fn new(shard: Shard) -> Self {
+        Self { shard }
     }
 
     /// The shard's number, from 0.
@@ -68,16 +59,14 @@ impl Core {
         self.shard.shards()
     }
 
-    /// Everybody in a namespace, on all cores. `None` if the app has no such namespace, or while the
-    /// factory has not returned it yet.
+    /// Everybody in a namespace, on all cores. `None` if there is no such namespace: the app does not
+    /// declare it, it is dynamic and nobody has come to it, or the factory has not returned the app yet.
     pub fn of(&self, namespace: &str) -> Option<Broadcast> {
         Some(Broadcast::everyone(self.shard.clone(), self.id_of(namespace)?))
     }
 
-    fn id_of(&self, namespace: &str) -> Option<NamespaceId> {
-        let name = with_slash(namespace);
-        let place = self.names.borrow().iter().position(|other| *other == name)?;
-        u16::try_from(place).ok().map(NamespaceId)
+    pub(crate) fn id_of(&self, namespace: &str) -> Option<NamespaceId> {
+        self.shard.namespace(&with_slash(namespace))
     }
 
     /// Sends an event to the same namespace's handlers on all other cores:
@@ -184,11 +173,8 @@ impl Server {
         let bundle = bundle(serve_client)?;
         let on_ready = self.on_ready;
         let make = move |shard: Shard| -> Rc<dyn Application> {
-            let core = Core::new(shard.clone());
-            let app = factory(core.clone());
-            let running = Running::new(app, bundle.clone(), shard);
-            *core.names.borrow_mut() = running.namespaces();
-            Rc::new(running)
+            let app = factory(Core::new(shard.clone()));
+            Rc::new(Running::new(app, bundle.clone(), shard))
         };
         yamabiko_runtime::serve(settings, make, move |ready| {
             if announce {

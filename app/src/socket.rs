@@ -1,7 +1,7 @@
 //! One client in one namespace, as handlers see it.
 
 use std::any::{Any, TypeId};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -9,38 +9,62 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use yamabiko_runtime::{
-    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, NamespaceId, RawArgs, Shard,
-    SocketKey,
+    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, RawArgs, Shard, SocketKey,
 };
 
 use crate::answer::Reject;
 use crate::broadcast::Broadcast;
 use crate::handshake::Handshake;
+use crate::rare::Rare;
+use crate::server::Core;
+use crate::space::Space;
 use crate::{Args, ArgsError};
 
 /// A client that is connected to a namespace, as a handler sees it. Clones are the same socket; one that
 /// has disconnected refuses with [`Gone`], and keeping it keeps nothing of the connection alive.
 ///
 /// **Per socket**: what [`Socket::set`] keeps. It lives on the socket's shard and needs no lock.
+/// [`Socket::set_data`] keeps what other shards may read.
 #[derive(Clone)]
 pub struct Socket {
     pub(crate) shard: Shard,
-    key: SocketKey,
-    inner: Rc<Inner>,
+    pub(crate) key: SocketKey,
+    pub(crate) inner: Rc<Inner>,
 }
 
 /// What stays the same, or belongs to the application, as long as the socket lives.
 pub(crate) struct Inner {
     id: Box<str>,
-    namespace: NamespaceId,
+    pub(crate) space: Rc<Space>,
     /// One value of each type. There are few, so looking at each is quicker than hashing.
-    data: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    kept: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    rare: OnceCell<Box<Rare>>,
+}
+
+impl Inner {
+    pub(crate) fn rare(&self) -> Option<&Rare> {
+        self.rare.get().map(|rare| &**rare)
+    }
+
+    pub(crate) fn rare_or_new(&self) -> &Rare {
+        self.rare.get_or_init(Box::default)
+    }
 }
 
 impl Socket {
     /// The socket's id, which is also the name of its own room.
     pub fn id(&self) -> &str {
         &self.inner.id
+    }
+
+    /// The name of the namespace it is in.
+    pub fn namespace(&self) -> &str {
+        &self.inner.space.name
+    }
+
+    /// The core that owns the socket, for what is not about it alone: other namespaces, counts.
+    pub fn core(&self) -> Core {
+        Core::new(self.shard.clone())
     }
 
     /// The number of the shard that owns the socket.
@@ -194,7 +218,7 @@ impl Socket {
         self.shard.leave(self.key, room)
     }
 
-    /// The rooms this socket is in, its own first.
+    /// The rooms this socket is in, its own first. One that has disconnected is in none.
     ///
     /// # Errors
     /// The socket has disconnected.
@@ -224,52 +248,53 @@ impl Socket {
 
     /// Everybody in the namespace, this socket among them: Socket.IO's `io`.
     pub fn everyone(&self) -> Broadcast {
-        Broadcast::everyone(self.shard.clone(), self.inner.namespace)
+        Broadcast::everyone(self.shard.clone(), self.inner.space.id)
     }
 }
 
-/// The application's own data of this socket.
+/// The application's own values of this socket, of any type. They are **of this core**: no other can read
+/// them. Data for others is [`Socket::set_data`]'s.
 impl Socket {
     /// Keeps a value with this socket, one of each type; returns the one it replaces. It lives as long as
     /// the socket is connected or somebody holds a [`Socket`], so one that holds this very socket would
     /// never go: keep the id instead.
     pub fn set<T: 'static>(&self, value: T) -> Option<Rc<T>> {
         let value: Rc<dyn Any> = Rc::new(value);
-        let mut data = self.inner.data.borrow_mut();
-        let old = match data.iter_mut().find(|(kept, _)| *kept == TypeId::of::<T>()) {
+        let mut kept = self.inner.kept.borrow_mut();
+        let old = match kept.iter_mut().find(|(of, _)| *of == TypeId::of::<T>()) {
             Some((_, old)) => std::mem::replace(old, value),
             None => {
-                data.push((TypeId::of::<T>(), value));
+                kept.push((TypeId::of::<T>(), value));
                 return None;
             }
         };
-        drop(data);
+        drop(kept);
         old.downcast().ok()
     }
 
     /// The value of that type that was kept with this socket.
     pub fn get<T: 'static>(&self) -> Option<Rc<T>> {
-        let data = self.inner.data.borrow();
-        let (_, value) = data.iter().find(|(kept, _)| *kept == TypeId::of::<T>())?;
+        let kept = self.inner.kept.borrow();
+        let (_, value) = kept.iter().find(|(of, _)| *of == TypeId::of::<T>())?;
         Rc::clone(value).downcast().ok()
     }
 
     /// Forgets the value of that type and returns it.
     pub fn remove<T: 'static>(&self) -> Option<Rc<T>> {
-        let mut data = self.inner.data.borrow_mut();
-        let place = data.iter().position(|(kept, _)| *kept == TypeId::of::<T>())?;
-        let (_, value) = data.swap_remove(place);
-        drop(data);
+        let mut kept = self.inner.kept.borrow_mut();
+        let place = kept.iter().position(|(of, _)| *of == TypeId::of::<T>())?;
+        let (_, value) = kept.swap_remove(place);
+        drop(kept);
         value.downcast().ok()
     }
 }
 
 /// What only this crate does with a socket.
 impl Socket {
-    pub(crate) fn new(shard: Shard, key: SocketKey, namespace: NamespaceId) -> Result<Self, Gone> {
+    pub(crate) fn new(shard: Shard, key: SocketKey, space: Rc<Space>) -> Result<Self, Gone> {
         let id = shard.socket_id(key)?.into();
-        let inner = Rc::new(Inner { id, namespace, data: RefCell::default() });
-        Ok(Self { shard, key, inner })
+        let (kept, rare) = (RefCell::default(), OnceCell::new());
+        Ok(Self { shard, key, inner: Rc::new(Inner { id, space, kept, rare }) })
     }
 
     pub(crate) fn with_inner(shard: Shard, key: SocketKey, inner: Rc<Inner>) -> Self {
@@ -280,6 +305,13 @@ impl Socket {
     pub(crate) fn accept(&self) -> Result<(), Gone> {
         let inner: Rc<Inner> = Rc::clone(&self.inner);
         self.shard.accept(self.key, Some(inner))
+    }
+
+    /// Lets go of what its listeners captured, which may be the socket itself.
+    pub(crate) fn close(&self) {
+        if let Some(rare) = self.inner.rare() {
+            rare.close();
+        }
     }
 
     pub(crate) fn refuse(&self, reject: &Reject) {

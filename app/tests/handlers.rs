@@ -13,7 +13,8 @@ use std::time::Duration;
 
 use harness::{BINARY, Client, Inside, WebSocket, Wire, get};
 use yamabiko::{
-    AckFailure, App, Binary, Config, Core, Handshake, Namespace, RawArgs, Reject, Response, Socket,
+    AckFailure, App, Binary, Config, Core, EventError, Handshake, Namespace, RawArgs, Reject,
+    Response, Socket,
 };
 
 /// One server for all tests, which ends with them.
@@ -95,6 +96,7 @@ fn handlers() -> Namespace {
             }
         })
         .on_error(|socket, event, error| {
+            let EventError::Args(error) = error else { panic!("nothing is refused") };
             socket.emit("misfit", &(event, error.index)).unwrap();
         })
 }
@@ -157,9 +159,13 @@ fn rooms() -> Namespace {
         })
         .on("except", |socket: Socket, room: String| socket.except(&room).emit("got", "except"))
         .on("everyone", |socket: Socket| socket.everyone().emit("got", "everyone"))
-        .on_disconnect(async |socket: Socket, reason| {
+        .on_disconnecting(async |socket: Socket, _reason| {
             let rooms = socket.rooms()?;
             socket.set(Kept(rooms.len() as u32));
+            Ok::<_, Reject>(())
+        })
+        .on_disconnect(async |socket: Socket, reason| {
+            assert_eq!(socket.rooms()?, [""; 0]);
             socket.sleep(Duration::from_millis(1)).await;
             let left = (reason.as_str(), socket.connected(), socket.get::<Kept>().unwrap().0);
             socket.to("lobby").emit("left", &left).map_err(Reject::of)

@@ -23,9 +23,20 @@ slotmap::new_key_type! {
     pub struct SocketKey;
 }
 
-/// The number of a namespace: its place in [`Application::namespaces`].
+/// Names one namespace, the same one on every shard of the node. The id of one that is no more stays
+/// invalid for ever; what is sent to it reaches nobody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NamespaceId(pub u16);
+pub struct NamespaceId {
+    pub(crate) slot: u16,
+    pub(crate) generation: u32,
+}
+
+impl NamespaceId {
+    /// Its place in a table of namespaces. Once a namespace is no more, another may have its place.
+    pub fn slot(self) -> usize {
+        self.slot.into()
+    }
+}
 
 /// Why a socket left its namespace, in the words of Socket.IO's documentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -95,10 +106,35 @@ pub struct HttpReply {
 /// What the app attaches to a socket when it connects and gets back with each of its events.
 pub type SocketState = Rc<dyn Any>;
 
+/// What has become of a room on its shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomChange<'a> {
+    /// It has its first member here, who is about to be told.
+    Created,
+    /// The socket of this id is a member now.
+    Joined(&'a str),
+    /// The socket of this id is none any more.
+    Left(&'a str),
+    /// It has no member here any more.
+    Deleted,
+}
+
 /// The application of one shard.
 pub trait Application {
-    /// Names of all namespaces, `/` among them; the order gives the [`NamespaceId`]s. Asked once.
+    /// Names of the namespaces that are always there, `/` among them. Asked once.
     fn namespaces(&self) -> Vec<String>;
+
+    /// The namespaces have their ids, for [`Shard::namespace`](crate::Shard::namespace). Called once, before
+    /// anything that follows.
+    fn start(&self) {}
+
+    /// Whether a namespace that is not among [`Self::namespaces`] may come into being, asked when a client
+    /// wants to join one that this shard has not met. If so, [`Self::connect`] is called with it, which may
+    /// still say that there is no such namespace: [`Shard::refuse_namespace`](crate::Shard::refuse_namespace).
+    fn may_have_namespace(&self, name: &str) -> bool {
+        let _ = name;
+        false
+    }
 
     /// A client asks to join a namespace. `auth` is the raw JSON of its payload (an object), if any.
     /// Answer now or later with [`Shard::accept`](crate::Shard::accept) or
@@ -114,7 +150,19 @@ pub trait Application {
         event: &Event<'_>,
     );
 
-    /// The socket has left; it is still valid (rooms, state) during this call and invalid after it.
+    /// The socket is about to leave: it gets no events and is sent nothing any more, but is still a member of
+    /// its rooms. Called only for sockets that were accepted.
+    fn disconnecting(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        state: Option<&SocketState>,
+        reason: DisconnectReason,
+    ) {
+        let _ = (socket, namespace, state, reason);
+    }
+
+    /// The socket has left, and its rooms too; its key is valid during this call and invalid after it.
     /// Called only for sockets that were accepted.
     fn disconnect(
         &self,
@@ -123,6 +171,25 @@ pub trait Application {
         state: Option<&SocketState>,
         reason: DisconnectReason,
     );
+
+    /// An event was sent to a socket for which the application has called
+    /// [`Shard::watch_outgoing`](crate::Shard::watch_outgoing). Told by the end of the turn, when the socket
+    /// may have left already.
+    fn outgoing(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        state: Option<&SocketState>,
+        event: &Event<'_>,
+    ) {
+        let _ = (socket, namespace, state, event);
+    }
+
+    /// Something has become of a room of a namespace for which the application has called
+    /// [`Shard::watch_rooms`](crate::Shard::watch_rooms), on this shard. A socket's own id is no such room.
+    fn room(&self, namespace: NamespaceId, room: &str, change: RoomChange<'_>) {
+        let _ = (namespace, room, change);
+    }
 
     /// An event that the application of another shard sent to this one. Answered by `reply`, if somebody
     /// waits for it; one that is dropped says that there is no answer.

@@ -23,6 +23,7 @@ use crate::mesh::{Mesh, Parcel};
 use crate::metrics::ShardMetrics;
 use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
+use crate::registry::Registry;
 use crate::settings::Settings;
 use crate::shard::{Place, Shard};
 
@@ -108,6 +109,7 @@ where
         }
     }
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
+    let registry = Arc::new(Registry::new(settings.limits.dynamic_namespaces_max));
     let mut node = Node {
         settings,
         factory,
@@ -115,6 +117,7 @@ where
         mesh,
         listeners,
         directory: Arc::new(Directory::new()),
+        registry,
         metrics: (0..count).map(|_| Arc::default()).collect(),
         shards: Vec::new(),
     };
@@ -125,7 +128,7 @@ where
     preflight::give_back_memory();
     tracing::info!(%address, shards = count, descriptors, "serving");
     let outside = node.mesh.outside();
-    on_ready(Ready { address, metrics: node.metrics.clone(), outside });
+    on_ready(Ready { address, metrics: node.metrics.to_vec(), outside });
     node.supervise(&signals);
     node.shut_down(&signals);
     Ok(())
@@ -139,7 +142,8 @@ struct Node<F> {
     mesh: Mesh,
     listeners: Vec<OwnedFd>,
     directory: Arc<Directory>,
-    metrics: Vec<Arc<ShardMetrics>>,
+    registry: Arc<Registry>,
+    metrics: Arc<[Arc<ShardMetrics>]>,
     shards: Vec<Option<Running>>,
 }
 
@@ -167,7 +171,8 @@ where
             listener,
             settings: Arc::clone(&self.settings),
             directory: Arc::clone(&self.directory),
-            metrics: Arc::clone(&self.metrics[usize::from(id)]),
+            registry: Arc::clone(&self.registry),
+            metrics: Arc::clone(&self.metrics),
             mesh: self.mesh.end(id),
             doorbell: self.mesh.doorbell(id),
         };
@@ -235,7 +240,7 @@ where
 
     /// Wakes each shard whose ticks have stopped for longer than they may.
     fn feel_pulses(&mut self) {
-        for (shard, metrics) in self.shards.iter_mut().zip(&self.metrics) {
+        for (shard, metrics) in self.shards.iter_mut().zip(self.metrics.iter()) {
             let Some(shard) = shard else { continue };
             let ticks = metrics.ticks.value();
             if ticks != shard.ticks {
@@ -253,6 +258,7 @@ where
             tracing::error!(shard = id, ?end, "a shard died; its clients will reconnect");
         }
         self.mesh.revive(id);
+        self.registry.forget(id);
         match self.start(id) {
             Ok(running) => self.shards[slot] = Some(running),
             Err(error) => tracing::error!(shard = id, %error, "a shard could not be restarted"),

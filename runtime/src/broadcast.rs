@@ -66,6 +66,10 @@ impl Shard {
 impl State {
     /// The shards that may have members of the target.
     pub(crate) fn interested(&self, namespace: NamespaceId, target: &Target) -> ShardSet {
+        // One that is no more, and whose slot another has: nobody is there.
+        if self.namespaces.get(namespace).is_none() {
+            return ShardSet::default();
+        }
         if target.rooms.is_empty() {
             return self.rooms.interested(namespace, None);
         }

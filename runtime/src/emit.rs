@@ -37,15 +37,7 @@ pub struct Handshake {
 impl Shard {
     /// The socket's id as its client knows it.
     pub fn socket_id(&self, socket: SocketKey) -> Result<String, Gone> {
-        self.with(|state| {
-            let entry = state.sockets.get(socket).ok_or(Gone)?;
-            let name = &state.namespaces[usize::from(entry.namespace.0)].name;
-            let revision = state.sessions.get(entry.session).map(|it| it.engine.revision());
-            Ok(match revision {
-                Some(Revision::V3) if &**name != "/" => format!("{name}#{}", entry.id),
-                _ => entry.id.to_string(),
-            })
-        })
+        self.with(|state| state.id_of(socket))
     }
 
     /// What is known of the socket's client since its handshake.
@@ -164,6 +156,17 @@ impl Shard {
 }
 
 impl State {
+    /// A socket's id as its client knows it.
+    pub(crate) fn id_of(&self, socket: SocketKey) -> Result<String, Gone> {
+        let entry = self.sockets.get(socket).ok_or(Gone)?;
+        let name = &self.namespaces[entry.namespace].name;
+        let revision = self.sessions.get(entry.session).map(|it| it.engine.revision());
+        Ok(match revision {
+            Some(Revision::V3) if &**name != "/" => format!("{name}#{}", entry.id),
+            _ => entry.id.to_string(),
+        })
+    }
+
     /// The session of a connected socket.
     pub(crate) fn session_of(&self, socket: SocketKey) -> Result<SessionKey, Gone> {
         match self.sockets.get(socket) {
@@ -174,7 +177,7 @@ impl State {
 
     /// The id of the next acknowledgement that the namespace asks for.
     pub(crate) fn next_ack(&mut self, namespace: NamespaceId) -> u64 {
-        let namespace = &mut self.namespaces[usize::from(namespace.0)];
+        let namespace = &mut self.namespaces[namespace];
         let id = namespace.next_ack;
         namespace.next_ack += 1;
         id
@@ -182,7 +185,7 @@ impl State {
 
     pub(crate) fn namespace_name(&self, socket: SocketKey) -> std::rc::Rc<str> {
         let namespace = self.sockets[socket].namespace;
-        self.namespaces[usize::from(namespace.0)].name.clone()
+        self.namespaces[namespace].name.clone()
     }
 
     fn emit<T: EmitArgs + ?Sized>(
@@ -193,6 +196,9 @@ impl State {
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
+        if self.watches_outgoing && self.sockets[socket].watched {
+            return self.emit_watched(socket, session, id, name, args);
+        }
         let namespace = self.namespace_name(socket);
         self.send_written(session, |out, attachments| {
             args.write_event(out, attachments, &namespace, id, name)

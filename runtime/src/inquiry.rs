@@ -301,12 +301,16 @@ impl Shard {
         timeout: Duration,
         asker: Asker,
     ) -> Vec<String> {
-        let (members, id, encoded) = self.with(|state| {
+        let encoded = self.with(|state| {
             let members = state.members(namespace, target);
+            // A shard that is only asked for a socket's id may never have met the namespace.
+            if members.is_empty() {
+                return None;
+            }
             let id = state.next_ack(namespace);
-            (members, id, state.encode_event(namespace, Some(id), event, args))
+            Some((members, id, state.encode_event(namespace, Some(id), event, args).ok()?))
         });
-        let Ok(encoded) = encoded else { return Vec::new() };
+        let Some((members, id, encoded)) = encoded else { return Vec::new() };
         let mut due = Vec::with_capacity(members.len());
         for socket in members {
             let Ok(name) = self.socket_id(socket) else { continue };

@@ -1,12 +1,12 @@
 //! The node-wide directory of interest: which shards have members in a room.
 //!
-//! It is the one structure shards share. It is locked only when a shard's first member joins a room
-//! or its last one leaves; a broadcast from a shard that has members itself reads one atomic word.
-//! A shard's bit is set before `join` returns, so a broadcast that follows a join sees it.
+//! It is locked only when a shard's first member joins a room or its last one leaves; a broadcast from a
+//! shard that has members itself reads one atomic word. A shard's bit is set before `join` returns, so a
+//! broadcast that follows a join sees it.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::application::NamespaceId;
@@ -16,10 +16,11 @@ pub const SHARDS_MAX: usize = 256;
 const WORDS: usize = SHARDS_MAX / 64;
 const STRIPES: usize = 64;
 
-/// The shards interested in one room.
+/// The shards interested in one room, and how many members they have together.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     words: [AtomicU64; WORDS],
+    members: AtomicUsize,
 }
 
 /// A set of shards.
@@ -43,24 +44,36 @@ impl Directory {
         }
     }
 
-    /// Registers that `shard` has members in the room from now on.
-    pub(crate) fn enter(&self, namespace: NamespaceId, room: &str, shard: u8) -> Arc<Interest> {
+    /// Registers that `shard` has members in the room from now on. Returns also whether it is the first.
+    pub(crate) fn enter(
+        &self,
+        namespace: NamespaceId,
+        room: &str,
+        shard: u8,
+    ) -> (Arc<Interest>, bool) {
         let key = (namespace, Box::from(room));
         let mut stripe = self.stripe(&key);
         let interest = stripe.entry(key).or_default();
+        let is_first = interest.shards().is_empty();
         interest.set(shard);
-        Arc::clone(interest)
+        (Arc::clone(interest), is_first)
     }
 
-    /// Registers that `shard` has no members in the room any more.
-    pub(crate) fn exit(&self, namespace: NamespaceId, room: &str, shard: u8) {
+    /// Registers that `shard` has no members in the room any more. Returns whether it was the last.
+    pub(crate) fn exit(&self, namespace: NamespaceId, room: &str, shard: u8) -> bool {
         let key = (namespace, Box::from(room));
         let mut stripe = self.stripe(&key);
-        if let Some(interest) = stripe.get(&key)
-            && interest.clear(shard).is_empty()
-        {
+        let was_last = stripe.get(&key).is_some_and(|interest| interest.clear(shard).is_empty());
+        if was_last {
             stripe.remove(&key);
         }
+        was_last
+    }
+
+    /// How many members a room has that the asking shard does not know itself.
+    pub(crate) fn members(&self, namespace: NamespaceId, room: &str) -> usize {
+        let key = (namespace, Box::from(room));
+        self.stripe(&key).get(&key).map_or(0, |interest| interest.members())
     }
 
     /// Who is interested in a room that the asking shard does not know itself.
@@ -84,6 +97,21 @@ impl Interest {
     fn clear(&self, shard: u8) -> ShardSet {
         self.words[usize::from(shard) / 64].fetch_and(!(1 << (shard % 64)), Ordering::SeqCst);
         self.shards()
+    }
+
+    /// Counts members in. The sum is nobody's own, so that asking for it needs no other shard.
+    pub(crate) fn count(&self, members: usize) {
+        self.members.fetch_add(members, Ordering::Relaxed);
+    }
+
+    /// Counts members out.
+    pub(crate) fn discount(&self, members: usize) {
+        self.members.fetch_sub(members, Ordering::Relaxed);
+    }
+
+    /// Members on all shards.
+    pub(crate) fn members(&self) -> usize {
+        self.members.load(Ordering::Relaxed)
     }
 
     pub(crate) fn shards(&self) -> ShardSet {
@@ -131,20 +159,38 @@ impl ShardSet {
 mod tests {
     use super::*;
 
-    const CHAT: NamespaceId = NamespaceId(1);
+    const CHAT: NamespaceId = NamespaceId { slot: 1, generation: 0 };
+    const OTHER: NamespaceId = NamespaceId { slot: 2, generation: 0 };
+    const AGAIN: NamespaceId = NamespaceId { slot: 1, generation: 1 };
 
     #[test]
     fn a_room_is_known_while_any_shard_has_members() {
         let directory = Directory::new();
-        directory.enter(CHAT, "lobby", 0);
-        let interest = directory.enter(CHAT, "lobby", 200);
+        assert!(directory.enter(CHAT, "lobby", 0).1);
+        let (interest, is_first) = directory.enter(CHAT, "lobby", 200);
+        assert!(!is_first);
         assert_eq!(interest.shards().iter().collect::<Vec<_>>(), [0, 200]);
-        assert!(directory.look_up(NamespaceId(2), "lobby").is_empty());
-        directory.exit(CHAT, "lobby", 0);
+        assert!(directory.look_up(OTHER, "lobby").is_empty());
+        assert!(directory.look_up(AGAIN, "lobby").is_empty());
+        assert!(!directory.exit(CHAT, "lobby", 0));
         assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(200));
-        directory.exit(CHAT, "lobby", 200);
+        assert!(directory.exit(CHAT, "lobby", 200));
         assert!(directory.look_up(CHAT, "lobby").is_empty());
         assert!(directory.stripes.iter().all(|stripe| stripe.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn members_are_counted_over_all_shards() {
+        let directory = Directory::new();
+        let [(one, _), (other, _)] = [0, 1].map(|shard| directory.enter(CHAT, "lobby", shard));
+        one.count(1);
+        other.count(1);
+        other.count(1);
+        assert_eq!((one.members(), directory.members(CHAT, "lobby")), (3, 3));
+        one.discount(1);
+        directory.exit(CHAT, "lobby", 0);
+        assert_eq!(directory.members(CHAT, "lobby"), 2);
+        assert_eq!(directory.members(OTHER, "lobby"), 0);
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Who runs where.
 //!
 //! One glommio executor is pinned to each core. On it runs one shard: its own `SO_REUSEPORT` listener, its
-//! own io_uring, its own connections, sessions, sockets and rooms. Shards share nothing but the directory
-//! of interest and the channels between them. The crate knows no application: it calls one through the
+//! own io_uring, its own connections, sessions, sockets and rooms. Shards share nothing but the registry
+//! of namespaces, the directory of interest and the channels between them. The crate knows no application: it calls one through the
 //! [`Application`] trait and serves it through [`Shard`].
 //!
 //! It may depend on `yamabiko-protocol` for what bytes mean, on glommio, io-uring and flume; never on
@@ -19,8 +19,10 @@
 //! | `request`, `engine_request`, `polling`, `upgrade` | the way of HTTP requests: heads and bodies, sessions, POSTs, WebSocket handshakes |
 //! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
+//! | `registry`, `catalog`, `census` | the namespaces of the node, those that a shard has met; how many there are of everything |
 //! | `packet`, `emit`, `task` | what is sent to sockets; the futures of handlers |
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
+//! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
@@ -29,6 +31,8 @@ mod answer;
 mod application;
 mod boot;
 mod broadcast;
+mod catalog;
+mod census;
 mod connection;
 mod driver;
 mod emit;
@@ -47,11 +51,13 @@ mod metrics;
 mod namespace;
 mod operation;
 mod outbox;
+mod outgoing;
 mod outside;
 mod overtaken;
 mod packet;
 mod polling;
 mod preflight;
+mod registry;
 mod request;
 mod ring;
 mod room;
@@ -65,10 +71,11 @@ mod wheel;
 
 pub use application::{
     Application, DisconnectReason, EngineApplication, HttpReply, HttpRequest, NamespaceId,
-    SessionKey, SocketKey, SocketState,
+    RoomChange, SessionKey, SocketKey, SocketState,
 };
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
+pub use census::Count;
 pub use emit::{EmitOptions, Handshake};
 pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
 pub use interest::SHARDS_MAX;

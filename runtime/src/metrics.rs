@@ -50,6 +50,8 @@ shard_metrics! {
     sockets,
     /// Gauge: rooms with members on this shard.
     rooms,
+    /// Gauge: namespaces with sockets on this shard.
+    namespaces,
     /// Gauge: handlers that wait (tasks).
     tasks,
     /// Connections accepted by this shard's listener.
@@ -84,6 +86,8 @@ shard_metrics! {
     socket_errors,
     /// Handlers that panicked.
     handler_panics,
+    /// Requests to join a namespace refused because there were too many (limit `dynamic_namespaces_max`).
+    namespaces_refused,
     /// Volatile packets dropped because the transport was not writable.
     volatile_dropped,
     /// Connections closed because their outbox was over its limit.

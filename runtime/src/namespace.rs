@@ -8,8 +8,9 @@ use yamabiko_protocol::socket::{Packet, encode, split_query};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::packet::Gone;
+use crate::registry::Full;
 use crate::session::SessionKey;
-use crate::shard::{Errand, Shard, State, namespace_named};
+use crate::shard::{Errand, Shard, State};
 use crate::socket::{AckCallback, AckError, Admission, EarlyEvent, SocketEntry, Violation};
 
 /// Why a client may not join a namespace.
@@ -19,6 +20,19 @@ pub(crate) struct Refusal<'a> {
     pub(crate) data: Option<&'a str>,
 }
 
+/// A client's wish to join a namespace.
+struct Wish<'a> {
+    name: &'a str,
+    auth: Option<Box<str>>,
+    /// This shard has met the namespace.
+    is_known: bool,
+}
+
+/// What clients are told of a namespace that there is not.
+const INVALID: Refusal<'static> = Refusal { message: "Invalid namespace", data: None };
+/// What they are told when there are as many as there may be.
+const TOO_MANY: Refusal<'static> = Refusal { message: "Too many namespaces", data: None };
+
 impl Shard {
     /// CONNECT: the application decides, unless there is no such namespace.
     pub(crate) fn join_namespace(
@@ -26,33 +40,28 @@ impl Shard {
         session: SessionKey,
         packet: &Packet<'_>,
     ) -> Result<(), Violation> {
+        let wish = self.with(|state| state.wish(session, packet))?;
+        let Some(Wish { name, auth, is_known }) = wish else { return Ok(()) };
+        if !is_known && !self.may_have_namespace(name) {
+            self.with(|state| state.send_refusal(session, name, &INVALID, true));
+            return Ok(());
+        }
         let asked = self.with(|state| {
+            // Whoever was asked may have ended the session.
             let Some(entry) = state.sessions.get(session) else { return Ok(None) };
-            let revision = entry.engine.revision();
-            // Revision 4 of Socket.IO had its authentication in the namespace's query string.
-            let (name, auth) = match revision {
-                Revision::V3 => {
-                    let (name, query) = split_query(packet.namespace);
-                    (name, query.map(query_as_json))
-                }
-                Revision::V4 => (packet.namespace, packet.data.map(Box::<str>::from)),
-            };
-            let Some(namespace) = namespace_named(&state.namespaces, name) else {
-                let refusal = Refusal { message: "Invalid namespace", data: None };
-                state.send_refusal(session, name, &refusal, true);
-                return Ok(None);
-            };
-            if state.socket_in(session, name).is_some() {
-                return Err(Violation::JoinedAlready);
-            }
-            if state.sessions[session].sockets.len()
-                >= state.settings.limits.namespaces_per_client_max
-            {
+            if entry.sockets.len() >= state.settings.limits.namespaces_per_client_max {
                 return Err(Violation::TooManyNamespaces);
             }
-            Ok(Some((state.add_socket(session, namespace, auth.clone()), namespace, auth)))
+            match state.add_socket(session, name, auth.clone()) {
+                Ok(asked) => Ok(Some(asked)),
+                Err(Full) => {
+                    state.metrics.namespaces_refused.add(1);
+                    state.send_refusal(session, name, &TOO_MANY, true);
+                    Ok(None)
+                }
+            }
         })?;
-        if let Some((socket, namespace, auth)) = asked {
+        if let Some((socket, namespace)) = asked {
             self.ask_application(socket, namespace, auth.as_deref());
         }
         Ok(())
@@ -61,12 +70,18 @@ impl Shard {
     /// Revision 3 clients are in `/` without asking.
     pub(crate) fn join_main_namespace(&self, session: SessionKey) {
         let asked = self.with(|state| {
-            let namespace = namespace_named(&state.namespaces, "/")?;
-            Some((state.add_socket(session, namespace, None), namespace))
+            state.namespaces.known("/")?;
+            state.add_socket(session, "/", None).ok()
         });
         if let Some((socket, namespace)) = asked {
             self.ask_application(socket, namespace, None);
         }
+    }
+
+    fn may_have_namespace(&self, name: &str) -> bool {
+        let mut may = false;
+        self.guarded(None, || may = self.application().may_have_namespace(name));
+        may
     }
 
     fn ask_application(&self, socket: SocketKey, namespace: NamespaceId, auth: Option<&str>) {
@@ -94,17 +109,31 @@ impl Shard {
 
     /// Refuses a socket that asked to connect; `data` is raw JSON for the error's `data`.
     pub fn refuse(&self, socket: SocketKey, message: &str, data: Option<&str>) {
-        self.with(|state| {
-            let Some(entry) = state.sockets.get(socket) else { return };
+        self.turn_away(socket, &Refusal { message, data }, false);
+    }
+
+    /// The same with the words for a namespace that there is not.
+    pub fn refuse_namespace(&self, socket: SocketKey) {
+        self.turn_away(socket, &INVALID, true);
+    }
+
+    fn turn_away(&self, socket: SocketKey, refusal: &Refusal<'_>, unknown: bool) {
+        let was_pending = self.with(|state| {
+            let Some(entry) = state.sockets.get(socket) else { return false };
             if !matches!(entry.admission, Admission::Pending(_)) {
-                return;
+                return false;
             }
-            let (session, namespace) = (entry.session, entry.namespace);
-            let name = state.namespaces[usize::from(namespace.0)].name.clone();
+            let session = entry.session;
+            let name = state.namespace_name(socket);
+            state.leave_rooms(socket);
             state.remove_socket(socket);
-            state.send_refusal(session, &name, &Refusal { message, data }, false);
+            state.send_refusal(session, &name, refusal, unknown);
+            true
         });
-        self.nudge();
+        if was_pending {
+            self.tell_room_news();
+            self.nudge();
+        }
     }
 
     /// Takes the socket out of its namespace with a DISCONNECT packet. `close` does the same for all
@@ -138,30 +167,22 @@ impl Shard {
         Ok(())
     }
 
-    /// Takes the socket out of its namespace and tells the application.
+    /// Takes the socket out of its namespace and tells the application: first that it leaves, while its
+    /// rooms are known, then of the rooms, then that it has left. The order is Node's.
     pub(crate) fn leave_namespace(&self, socket: SocketKey, reason: DisconnectReason) {
-        let known = self.with(|state| {
-            let entry = state.sockets.get_mut(socket)?;
-            let accepted = match entry.admission {
-                Admission::Pending(_) => false,
-                Admission::Accepted => true,
-                Admission::Leaving => return None,
-            };
-            // From here on no event, no emit and no second leave finds the socket.
-            if accepted {
-                entry.admission = Admission::Leaving;
-            }
-            let (session, namespace, app_state) =
-                (entry.session, entry.namespace, entry.state.clone());
-            if let Some(session) = state.sessions.get_mut(session) {
-                session.sockets.retain(|(_, other)| *other != socket);
-            }
-            Some((namespace, accepted, app_state))
-        });
-        let Some((namespace, accepted, app_state)) = known else { return };
+        let Some(leaving) = self.with(|state| state.begin_leaving(socket)) else { return };
+        let Leaving { namespace, accepted, app_state } = leaving;
+        let app_state = app_state.as_ref();
         if accepted {
             self.guarded(None, || {
-                self.application().disconnect(socket, namespace, app_state.as_ref(), reason)
+                self.application().disconnecting(socket, namespace, app_state, reason);
+            });
+        }
+        self.with(|state| state.leave_rooms(socket));
+        self.tell_room_news();
+        if accepted {
+            self.guarded(None, || {
+                self.application().disconnect(socket, namespace, app_state, reason);
             });
         }
         let acks = self.with(|state| state.remove_socket(socket)).unwrap_or_default();
@@ -171,13 +192,55 @@ impl Shard {
     }
 }
 
+/// A socket on its way out.
+struct Leaving {
+    namespace: NamespaceId,
+    accepted: bool,
+    app_state: Option<SocketState>,
+}
+
 impl State {
+    /// Adds a namespace that is always there.
+    pub(crate) fn declare_namespace(&mut self, name: &str) -> Result<(), String> {
+        let id = self.namespaces.declare(name);
+        let id = id.map_err(|Full| format!("{name}: there are too many namespaces"))?;
+        self.rooms.begin(&self.namespaces[id].card);
+        Ok(())
+    }
+
+    /// What a CONNECT packet asks for, if the session is still there.
+    fn wish<'a>(
+        &self,
+        session: SessionKey,
+        packet: &Packet<'a>,
+    ) -> Result<Option<Wish<'a>>, Violation> {
+        let Some(entry) = self.sessions.get(session) else { return Ok(None) };
+        // Revision 4 of Socket.IO had its authentication in the namespace's query string.
+        let (name, auth) = match entry.engine.revision() {
+            Revision::V3 => {
+                let (name, query) = split_query(packet.namespace);
+                (name, query.map(query_as_json))
+            }
+            Revision::V4 => (packet.namespace, packet.data.map(Box::<str>::from)),
+        };
+        if self.socket_in(session, name).is_some() {
+            return Err(Violation::JoinedAlready);
+        }
+        let is_known = self.namespaces.known(name).is_some();
+        Ok(Some(Wish { name, auth, is_known }))
+    }
+
     fn add_socket(
         &mut self,
         session: SessionKey,
-        namespace: NamespaceId,
+        name: &str,
         auth: Option<Box<str>>,
-    ) -> SocketKey {
+    ) -> Result<(SocketKey, NamespaceId), Full> {
+        let (namespace, is_first) = self.namespaces.enter(name)?;
+        if is_first {
+            self.rooms.begin(&self.namespaces[namespace].card);
+            self.metrics.namespaces.add(1);
+        }
         // Revision 3 knows its socket by the id of its session.
         let id = match self.sessions[session].engine.revision() {
             Revision::V3 => self.sessions[session].id,
@@ -188,6 +251,7 @@ impl State {
             namespace,
             session,
             admission: Admission::Pending(Vec::new()),
+            watched: false,
             memberships: Vec::new(),
             acks: HashMap::new(),
             state: None,
@@ -195,7 +259,23 @@ impl State {
             stamp: 0,
         });
         self.sessions[session].sockets.push((namespace, socket));
-        socket
+        Ok((socket, namespace))
+    }
+
+    /// From here on no event, no emit and no second leave finds the socket.
+    fn begin_leaving(&mut self, socket: SocketKey) -> Option<Leaving> {
+        let entry = self.sockets.get_mut(socket)?;
+        let accepted = match entry.admission {
+            Admission::Pending(_) => false,
+            Admission::Accepted => true,
+            Admission::Leaving => return None,
+        };
+        entry.admission = Admission::Leaving;
+        let (namespace, app_state) = (entry.namespace, entry.state.clone());
+        if let Some(session) = self.sessions.get_mut(entry.session) {
+            session.sockets.retain(|(_, other)| *other != socket);
+        }
+        Some(Leaving { namespace, accepted, app_state })
     }
 
     /// Makes the socket a member of its namespace; returns what it has been sent early.
@@ -208,13 +288,14 @@ impl State {
         };
         let membership = self.rooms.join(namespace, None, socket);
         self.sockets[socket].memberships.push(membership);
+        self.namespaces.admit(namespace);
         self.socket_ids.insert((namespace, id), socket);
         self.metrics.sockets.add(1);
         if let Some(session) = self.sessions.get_mut(session) {
             session.connect_deadline_ms = None;
         }
         let revision = self.sessions.get(session).map(|session| session.engine.revision());
-        let name = self.namespaces[usize::from(namespace.0)].name.clone();
+        let name = self.namespaces[namespace].name.clone();
         let _ = self.send_written(session, |out, _| {
             match revision {
                 Some(Revision::V3) => encode::connect_v4(out, &name),
@@ -247,20 +328,14 @@ impl State {
         });
     }
 
-    /// Forgets a socket; returns the acknowledgements it was waiting for.
+    /// Forgets a socket that has left its rooms; returns the acknowledgements it was waiting for.
     pub(crate) fn remove_socket(&mut self, socket: SocketKey) -> Option<Vec<AckCallback>> {
-        let entry = self.sockets.get_mut(socket)?;
-        let memberships = std::mem::take(&mut entry.memberships);
-        for membership in memberships {
-            self.leave_room(membership);
-        }
         let entry = self.sockets.remove(socket)?;
         if let Some(session) = self.sessions.get_mut(entry.session) {
             session.sockets.retain(|(_, other)| *other != socket);
         }
-        if !matches!(entry.admission, Admission::Pending(_)) {
-            self.socket_ids.remove(&(entry.namespace, entry.id));
-            self.metrics.sockets.sub(1);
+        if self.namespaces.leave(entry.namespace) {
+            self.metrics.namespaces.sub(1);
         }
         Some(entry.acks.into_values().collect())
     }

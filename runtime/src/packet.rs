@@ -218,6 +218,15 @@ impl Encoded {
         Self { text: TextMessage::new(text), attachments }
     }
 
+    /// The packet's text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text.packet()[1..]
+    }
+
+    pub(crate) fn attachments(&self) -> &[Bytes] {
+        self.attachments.as_deref().unwrap_or_default()
+    }
+
     fn weight(&self) -> usize {
         let attachments = self.attachments.iter().flat_map(|all| all.iter());
         self.text.frame().len() + attachments.map(Bytes::len).sum::<usize>()
@@ -238,10 +247,11 @@ impl State {
         id: Option<u64>,
         name: &str,
         args: &T,
-    ) -> Result<Encoded, EncodeError> {
+    ) -> Result<Encoded, EmitError> {
         let mut attachments = Vec::new();
         self.scratch.clear();
-        let namespace = &self.namespaces[usize::from(namespace.0)].name;
+        // One that this shard has not met has none of its sockets, or is no more.
+        let namespace = &self.namespaces.get(namespace).ok_or(EmitError::Gone)?.name;
         args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
         Ok(Encoded::new(&self.scratch, attachments))
     }
@@ -255,6 +265,9 @@ impl State {
         }
         self.send_encoded(session, encoded);
         self.metrics.events_out.add(1);
+        if self.watches_outgoing {
+            self.note_outgoing(socket, encoded);
+        }
     }
 
     /// Sends an encoded packet: the text and its attachments, with nothing in between.

@@ -11,6 +11,7 @@ use slotmap::SlotMap;
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::interest::{Directory, Interest, ShardSet};
+use crate::registry::Card;
 
 slotmap::new_key_type! {
     /// Names one room of this shard.
@@ -32,12 +33,22 @@ struct Room {
     interest: Arc<Interest>,
 }
 
+/// The rooms of one namespace.
+struct Names {
+    namespace: NamespaceId,
+    card: Arc<Card>,
+    rooms: HashMap<Arc<str>, RoomKey>,
+}
+
 /// All rooms of one shard.
 pub(crate) struct Rooms {
     shard: u8,
     directory: Arc<Directory>,
-    by_name: Vec<HashMap<Arc<str>, RoomKey>>,
+    /// By slot. A namespace that was met no more has none.
+    by_name: Vec<Option<Names>>,
     rooms: SlotMap<RoomKey, Room>,
+    /// How many of them are namespaces themselves.
+    everyones: usize,
 }
 
 /// The name under which a namespace's sockets are kept. No client or app can join a room of this name,
@@ -45,13 +56,23 @@ pub(crate) struct Rooms {
 const EVERYONE: &str = "\0everyone";
 
 impl Rooms {
-    pub(crate) fn new(shard: u8, namespaces: usize, directory: Arc<Directory>) -> Self {
-        Self {
-            shard,
-            directory,
-            by_name: (0..namespaces).map(|_| HashMap::new()).collect(),
-            rooms: SlotMap::with_key(),
+    pub(crate) fn new(shard: u8, directory: Arc<Directory>) -> Self {
+        let (by_name, rooms) = (Vec::new(), SlotMap::with_key());
+        Self { shard, directory, by_name, rooms, everyones: 0 }
+    }
+
+    /// Makes ready for rooms of a namespace, in the place of whatever had its slot before.
+    pub(crate) fn begin(&mut self, card: &Arc<Card>) {
+        let slot = card.id.slot();
+        if self.names(card.id).is_some() {
+            return;
         }
+        if self.by_name.len() <= slot {
+            self.by_name.resize_with(slot + 1, || None);
+        }
+        let names = Names { namespace: card.id, card: Arc::clone(card), rooms: HashMap::new() };
+        let old = self.by_name[slot].replace(names);
+        debug_assert!(old.is_none_or(|old| old.rooms.is_empty()), "it went with its last socket");
     }
 
     /// Whether `name` can be a room's name.
@@ -61,18 +82,36 @@ impl Rooms {
 
     /// Rooms that have members, those of the namespaces themselves not counted.
     pub(crate) fn len(&self) -> usize {
-        let everyone = self.by_name.iter().filter(|names| names.contains_key(EVERYONE)).count();
-        self.rooms.len() - everyone
+        self.rooms.len() - self.everyones
+    }
+
+    /// The same for one namespace.
+    pub(crate) fn len_of(&self, namespace: NamespaceId) -> usize {
+        let Some(Names { rooms, .. }) = self.names(namespace) else { return 0 };
+        rooms.len() - usize::from(rooms.contains_key(EVERYONE))
     }
 
     /// The room with members here that has this name, or the namespace itself for `None`.
     pub(crate) fn key(&self, namespace: NamespaceId, name: Option<&str>) -> Option<RoomKey> {
-        self.by_name[usize::from(namespace.0)].get(name.unwrap_or(EVERYONE)).copied()
+        self.names(namespace)?.rooms.get(name.unwrap_or(EVERYONE)).copied()
+    }
+
+    fn names(&self, namespace: NamespaceId) -> Option<&Names> {
+        let names = self.by_name.get(namespace.slot())?.as_ref();
+        names.filter(|names| names.namespace == namespace)
     }
 
     /// Members on this shard.
     pub(crate) fn size(&self, room: RoomKey) -> usize {
         self.rooms.get(room).map_or(0, |room| room.members.len())
+    }
+
+    /// Members on all shards of the node, of the namespace for `None`.
+    pub(crate) fn node_size(&self, namespace: NamespaceId, name: Option<&str>) -> usize {
+        match self.key(namespace, name) {
+            Some(key) => self.rooms[key].interest.members(),
+            None => self.directory.members(namespace, name.unwrap_or(EVERYONE)),
+        }
     }
 
     /// The member at `index`, which must be below [`Self::size`].
@@ -99,21 +138,28 @@ impl Rooms {
         name: Option<&str>,
         socket: SocketKey,
     ) -> Membership {
-        let room = match self.key(namespace, name) {
-            Some(room) => room,
+        let key = match self.key(namespace, name) {
+            Some(key) => key,
             None => self.open(namespace, name.unwrap_or(EVERYONE)),
         };
-        let members = &mut self.rooms[room].members;
-        members.push(socket);
-        Membership { room, index: members.len() as u32 - 1 }
+        let room = &mut self.rooms[key];
+        room.members.push(socket);
+        room.interest.count(1);
+        Membership { room: key, index: room.members.len() as u32 - 1 }
     }
 
     fn open(&mut self, namespace: NamespaceId, name: &str) -> RoomKey {
-        let interest = self.directory.enter(namespace, name, self.shard);
+        let (interest, is_first) = self.directory.enter(namespace, name, self.shard);
         let name: Arc<str> = name.into();
         let room = Room { namespace, name: Arc::clone(&name), members: Vec::new(), interest };
         let key = self.rooms.insert(room);
-        self.by_name[usize::from(namespace.0)].insert(name, key);
+        let names = self.by_name[namespace.slot()].as_mut().expect("its first socket began it");
+        match &*name {
+            EVERYONE => self.everyones += 1,
+            _ if is_first => names.card.count_room(),
+            _ => {}
+        }
+        names.rooms.insert(name, key);
         key
     }
 
@@ -122,6 +168,7 @@ impl Rooms {
     pub(crate) fn leave(&mut self, membership: Membership) -> Option<(SocketKey, Membership)> {
         let room = self.rooms.get_mut(membership.room)?;
         room.members.swap_remove(membership.index as usize);
+        room.interest.discount(1);
         if room.members.is_empty() {
             self.close(membership.room);
             return None;
@@ -133,13 +180,27 @@ impl Rooms {
     }
 
     fn close(&mut self, key: RoomKey) {
-        if let Some(room) = self.rooms.remove(key) {
-            let names = &mut self.by_name[usize::from(room.namespace.0)];
-            names.remove(&room.name);
-            if names.is_empty() {
-                names.shrink_to_fit();
-            }
-            self.directory.exit(room.namespace, &room.name, self.shard);
+        let Some(room) = self.rooms.remove(key) else { return };
+        let was_last = self.directory.exit(room.namespace, &room.name, self.shard);
+        let names = self.by_name[room.namespace.slot()].as_mut().expect("it has had a room");
+        match &*room.name {
+            EVERYONE => self.everyones -= 1,
+            _ if was_last => names.card.discount_room(),
+            _ => {}
+        }
+        names.rooms.remove(&room.name);
+        if names.rooms.is_empty() {
+            names.rooms.shrink_to_fit();
+        }
+    }
+
+    /// Closes every room: the shard ends.
+    pub(crate) fn close_all(&mut self) {
+        let keys: Vec<RoomKey> = self.rooms.keys().collect();
+        for key in keys {
+            let room = &mut self.rooms[key];
+            room.interest.discount(room.members.len());
+            self.close(key);
         }
     }
 }
@@ -160,9 +221,10 @@ impl Membership {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Registry;
     use slotmap::KeyData;
 
-    const MAIN: NamespaceId = NamespaceId(0);
+    const MAIN: NamespaceId = NamespaceId { slot: 0, generation: 0 };
 
     fn socket(n: u64) -> SocketKey {
         KeyData::from_ffi(n | 1 << 32).into()
@@ -173,9 +235,17 @@ mod tests {
         (0..rooms.size(room)).map(|index| rooms.member(room, index)).collect()
     }
 
+    /// A shard's rooms in the main namespace.
+    fn begun(shard: u8, directory: &Arc<Directory>, card: &Arc<Card>) -> Rooms {
+        let mut rooms = Rooms::new(shard, Arc::clone(directory));
+        rooms.begin(card);
+        rooms
+    }
+
     fn rooms() -> (Rooms, Arc<Directory>) {
         let directory = Arc::new(Directory::new());
-        (Rooms::new(5, 1, Arc::clone(&directory)), directory)
+        let card = Registry::new(0).declare("/").unwrap();
+        (begun(5, &directory, &card), directory)
     }
 
     #[test]
@@ -218,5 +288,51 @@ mod tests {
         assert_eq!(rooms.name(place.room), None);
         assert_eq!(rooms.len(), 0);
         assert!(!Rooms::is_joinable(EVERYONE));
+    }
+
+    #[test]
+    fn members_and_rooms_are_counted_here_and_on_the_node() {
+        let directory = Arc::new(Directory::new());
+        let card = Registry::new(0).declare("/").unwrap();
+        let [mut one, mut other] = [0, 1].map(|shard| begun(shard, &directory, &card));
+        for n in 1..=3 {
+            one.join(MAIN, None, socket(n));
+            one.join(MAIN, Some("a"), socket(n));
+        }
+        other.join(MAIN, None, socket(1));
+        let in_a = other.join(MAIN, Some("a"), socket(1));
+        other.join(MAIN, Some("b"), socket(1));
+        assert_eq!((one.node_size(MAIN, None), one.node_size(MAIN, Some("a"))), (4, 4));
+        assert_eq!((one.node_size(MAIN, Some("b")), one.node_size(MAIN, Some("c"))), (1, 0));
+        assert_eq!((one.len_of(MAIN), other.len_of(MAIN), card.rooms()), (1, 2, 2));
+        other.leave(in_a);
+        assert_eq!((one.node_size(MAIN, Some("a")), other.node_size(MAIN, Some("a"))), (3, 3));
+        // A shard that dies takes its own along.
+        one.close_all();
+        assert_eq!((one.len(), one.len_of(MAIN), card.rooms()), (0, 0, 1));
+        assert_eq!((other.node_size(MAIN, None), other.node_size(MAIN, Some("a"))), (1, 0));
+        other.close_all();
+        assert_eq!((card.rooms(), other.node_size(MAIN, None)), (0, 0));
+        assert!(directory.look_up(MAIN, "b").is_empty());
+    }
+
+    #[test]
+    fn the_rooms_of_a_namespace_that_is_no_more_are_nobodys() {
+        let directory = Arc::new(Directory::new());
+        let registry = Registry::new(1);
+        let mut rooms = Rooms::new(0, directory);
+        let old = registry.enter("/a", 0).unwrap();
+        rooms.begin(&old);
+        let place = rooms.join(old.id, Some("room"), socket(1));
+        rooms.leave(place);
+        registry.leave(old.id, 0);
+        let new = registry.enter("/b", 0).unwrap();
+        assert_eq!(new.id.slot(), old.id.slot());
+        rooms.begin(&new);
+        rooms.join(new.id, Some("room"), socket(2));
+        assert!(rooms.key(new.id, Some("room")).is_some());
+        assert_eq!(rooms.key(old.id, Some("room")), None);
+        assert!(rooms.interested(old.id, Some("room")).is_empty());
+        assert_eq!((rooms.len_of(old.id), rooms.node_size(old.id, Some("room"))), (0, 0));
     }
 }

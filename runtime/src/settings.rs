@@ -7,6 +7,12 @@ use yamabiko_protocol::engine;
 use yamabiko_protocol::http::{Cookie, Cors};
 use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
 
+use crate::registry::NAMESPACES_MAX;
+
+/// The largest `dynamic_namespaces_max`: what is left of the ids is for those that are declared.
+const DYNAMIC_NAMESPACES_MAX: usize = 60_000;
+const _: () = assert!(DYNAMIC_NAMESPACES_MAX < NAMESPACES_MAX);
+
 /// Settings of one node.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -40,6 +46,9 @@ pub struct Settings {
     pub upgrade_timeout: Duration,
     /// Socket.IO's `connectTimeout`.
     pub connect_timeout: Duration,
+    /// Socket.IO's `cleanupEmptyChildNamespaces`: a dynamic namespace goes with its last socket on the
+    /// node.
+    pub cleanup_empty_child_namespaces: bool,
     /// Socket.IO's `maxHttpBufferSize`, in bytes: the largest message and polling body.
     pub max_http_buffer_size: usize,
     /// Socket.IO's `cors`; no header at all without it.
@@ -72,11 +81,14 @@ pub struct Limits {
     pub outbox_bytes_max: usize,
     /// Namespaces that one client may have joined or asked to join.
     pub namespaces_per_client_max: usize,
+    /// Dynamic namespaces of the whole node; who asks for one more is refused with "Too many namespaces".
+    pub dynamic_namespaces_max: usize,
     /// Rooms that one socket may be in.
     pub rooms_per_socket_max: usize,
     /// Acknowledgements that the server may wait for from one socket.
     pub pending_acks_max: usize,
-    /// Events that may wait while a namespace's middleware is deciding about their socket.
+    /// Events of one socket that may wait: while its namespace's guards decide about it, or while its
+    /// namespace's middleware decides about an earlier event.
     pub early_events_max: usize,
     /// Bounds on one HTTP request.
     pub http: HttpLimits,
@@ -114,6 +126,7 @@ impl Default for Settings {
             ping_timeout: Duration::from_millis(20_000),
             upgrade_timeout: Duration::from_millis(10_000),
             connect_timeout: Duration::from_millis(45_000),
+            cleanup_empty_child_namespaces: false,
             max_http_buffer_size: MESSAGE_BYTES_MAX,
             cors: None,
             cookie: None,
@@ -133,6 +146,7 @@ impl Default for Limits {
             keep_alive_timeout: Duration::from_secs(60),
             outbox_bytes_max: 16 * MESSAGE_BYTES_MAX,
             namespaces_per_client_max: 64,
+            dynamic_namespaces_max: 10_000,
             rooms_per_socket_max: 1024,
             pending_acks_max: 16_384,
             early_events_max: 128,
@@ -193,6 +207,10 @@ impl Settings {
         ensure(
             self.limits.outbox_bytes_max >= self.max_http_buffer_size,
             "outboxBytesMax must be at least maxHttpBufferSize",
+        )?;
+        ensure(
+            self.limits.dynamic_namespaces_max <= DYNAMIC_NAMESPACES_MAX,
+            "dynamicNamespacesMax must be at most 60000",
         )?;
         ensure(
             self.ring.entries.is_power_of_two() && (64..=32_768).contains(&self.ring.entries),

@@ -22,16 +22,20 @@ use yamabiko_protocol::limits::WebSocketLimits;
 use yamabiko_protocol::socket::Spares;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
+use crate::catalog::Catalog;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::heart::Heart;
 use crate::identity::Identities;
 use crate::inquiry::{Gathering, InquiryKey};
 use crate::interest::Directory;
+use crate::membership::RoomNews;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
 use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
+use crate::outgoing::Outgoing;
 use crate::overtaken::Overtaken;
+use crate::registry::Registry;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
 use crate::room::Rooms;
 use crate::session::{SessionEntry, SessionKey};
@@ -52,7 +56,9 @@ pub(crate) struct Place {
     pub(crate) listener: OwnedFd,
     pub(crate) settings: Arc<Settings>,
     pub(crate) directory: Arc<Directory>,
-    pub(crate) metrics: Arc<ShardMetrics>,
+    pub(crate) registry: Arc<Registry>,
+    /// Those of all shards.
+    pub(crate) metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) mesh: MeshEnd,
     pub(crate) doorbell: Doorbell,
 }
@@ -67,6 +73,8 @@ pub(crate) struct Inner {
     pub(crate) shards: usize,
     pub(crate) settings: Arc<Settings>,
     pub(crate) metrics: Arc<ShardMetrics>,
+    /// Those of all shards.
+    pub(crate) node_metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) state: RefCell<State>,
     application: OnceCell<Rc<dyn Application>>,
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
@@ -101,7 +109,7 @@ pub(crate) struct State {
     pub(crate) session_ids: HashMap<SessionId, SessionKey>,
     pub(crate) sockets: SlotMap<SocketKey, SocketEntry>,
     pub(crate) socket_ids: HashMap<(NamespaceId, SessionId), SocketKey>,
-    pub(crate) namespaces: Vec<Namespace>,
+    pub(crate) namespaces: Catalog,
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
     pub(crate) overtaken: Overtaken,
@@ -118,6 +126,12 @@ pub(crate) struct State {
     pub(crate) chatty: Vec<SessionKey>,
     /// Things to do as soon as the state is not borrowed.
     pub(crate) errands: Vec<Errand>,
+    /// What the application has yet to be told of rooms.
+    pub(crate) room_news: Vec<RoomNews>,
+    /// The application watches what is sent to some sockets.
+    pub(crate) watches_outgoing: bool,
+    /// What was sent to them.
+    pub(crate) outgoing: Vec<Outgoing>,
     /// Reused by every call into a session.
     pub(crate) effects: Vec<Effect<ConnectionKey>>,
     /// Reused by every encoder.
@@ -145,13 +159,6 @@ pub(crate) struct State {
     accepting: bool,
 }
 
-/// A namespace and the counter its acknowledgement ids come from, which sockets and broadcasts share as
-/// in the reference.
-pub(crate) struct Namespace {
-    pub(crate) name: Rc<str>,
-    pub(crate) next_ack: u64,
-}
-
 /// Something that needs the application, or a fresh look, and so cannot be done inside a borrow.
 pub(crate) enum Errand {
     /// Bytes of this connection can be parsed on.
@@ -168,7 +175,10 @@ impl Shard {
         place: Place,
         factory: impl Fn(Shard) -> Rc<dyn Application>,
     ) -> Result<Self, String> {
-        let Place { id, shards, listener, settings, directory, metrics, mesh, doorbell } = place;
+        let Place { id, shards, listener, settings, directory, registry, mesh, doorbell, .. } =
+            place;
+        let node_metrics = place.metrics;
+        let metrics = Arc::clone(&node_metrics[usize::from(id)]);
         let sizes = RingSizes {
             entries: settings.ring.entries,
             buffers: settings.ring.buffers,
@@ -186,8 +196,8 @@ impl Shard {
             session_ids: HashMap::new(),
             sockets: SlotMap::with_key(),
             socket_ids: HashMap::new(),
-            namespaces: Vec::new(),
-            rooms: Rooms::new(id, 0, Arc::clone(&directory)),
+            namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
+            rooms: Rooms::new(id, directory),
             identities: Identities::new(id),
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
@@ -197,6 +207,9 @@ impl Shard {
             dirty: Vec::new(),
             chatty: Vec::new(),
             errands: Vec::new(),
+            room_news: Vec::new(),
+            watches_outgoing: false,
+            outgoing: Vec::new(),
             effects: Vec::new(),
             scratch: Vec::new(),
             scratch_attachments: Vec::new(),
@@ -220,6 +233,7 @@ impl Shard {
             shards,
             settings,
             metrics,
+            node_metrics,
             state: RefCell::new(state),
             application: OnceCell::new(),
             engine_application: OnceCell::new(),
@@ -230,24 +244,26 @@ impl Shard {
             started: Instant::now(),
             ended: Cell::new(false),
         }));
-        let application = factory(shard.clone());
-        let names = application.namespaces();
-        if let Some(engine) = application.engine() {
-            let _ = shard.0.engine_application.set(engine);
-        }
-        {
-            let mut state = shard.0.state.borrow_mut();
-            state.is_engine_only = shard.0.engine_application.get().is_some();
-            state.rooms = Rooms::new(id, names.len(), directory);
-            state.namespaces = names
-                .iter()
-                .map(|name| Namespace { name: Rc::from(&**name), next_ack: 0 })
-                .collect();
-            state.listen();
-        }
-        let set = shard.0.application.set(application);
-        assert!(set.is_ok(), "the application is set once");
+        shard.put_on(factory(shard.clone()))?;
         Ok(shard)
+    }
+
+    /// Puts the application on, and begins to accept.
+    fn put_on(&self, application: Rc<dyn Application>) -> Result<(), String> {
+        if let Some(engine) = application.engine() {
+            let _ = self.0.engine_application.set(engine);
+        }
+        for name in application.namespaces() {
+            self.with(|state| state.declare_namespace(&name))?;
+        }
+        let set = self.0.application.set(application);
+        assert!(set.is_ok(), "the application is set once");
+        self.application().start();
+        self.with(|state| {
+            state.is_engine_only = self.0.engine_application.get().is_some();
+            state.listen();
+        });
+        Ok(())
     }
 
     /// This shard's number, from 0.
@@ -258,11 +274,6 @@ impl Shard {
     /// How many shards the node has.
     pub fn shards(&self) -> usize {
         self.0.shards
-    }
-
-    /// The names of the application's namespaces; the order gives their ids.
-    pub fn namespaces(&self) -> Vec<String> {
-        self.with(|state| state.namespaces.iter().map(|it| String::from(&*it.name)).collect())
     }
 
     /// This shard's counters, readable from any thread.
@@ -277,6 +288,10 @@ impl Shard {
 
     pub(crate) fn application(&self) -> &Rc<dyn Application> {
         self.0.application.get().expect("set before the first turn")
+    }
+
+    pub(crate) fn has_application(&self) -> bool {
+        self.0.application.get().is_some()
     }
 
     pub(crate) fn engine_application(&self) -> Option<&Rc<dyn EngineApplication>> {
@@ -374,6 +389,7 @@ impl Shard {
                 Errand::Replay(socket, early) => self.replay_early_events(socket, early),
             }
         }
+        self.tell_outgoing();
     }
 
     /// Hands this turn's output to the kernel and the mesh.
@@ -382,7 +398,7 @@ impl Shard {
             state.flush_sessions();
             let wrote = state.flush();
             let posted = state.mesh.flush();
-            wrote || posted || !state.errands.is_empty()
+            wrote || posted || !state.errands.is_empty() || !state.outgoing.is_empty()
         })
     }
 
@@ -516,7 +532,12 @@ impl Shard {
         }
         let _ = state.ring.enter();
         state.mesh.close();
-        for gauge in [&state.metrics.connections, &state.metrics.sessions, &state.metrics.sockets] {
+        state.rooms.close_all();
+        state.namespaces.close();
+        let metrics = &state.metrics;
+        let gauges =
+            [&metrics.connections, &metrics.sessions, &metrics.sockets, &metrics.namespaces];
+        for gauge in gauges {
             gauge.sub(gauge.value());
         }
     }
@@ -540,17 +561,14 @@ impl State {
     }
 
     fn has_output(&self) -> bool {
-        !self.dirty.is_empty() || !self.chatty.is_empty() || !self.errands.is_empty()
+        !self.dirty.is_empty()
+            || !self.chatty.is_empty()
+            || !self.errands.is_empty()
+            || !self.outgoing.is_empty()
     }
 }
 
 /// Milliseconds since 1970, for what Socket.IO shows to people (`handshake.issued`).
 pub(crate) fn unix_ms() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
-}
-
-/// The number of a namespace by its name.
-pub(crate) fn namespace_named(namespaces: &[Namespace], name: &str) -> Option<NamespaceId> {
-    let index = namespaces.iter().position(|namespace| &*namespace.name == name)?;
-    Some(NamespaceId(index as u16))
 }

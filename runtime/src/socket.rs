@@ -18,6 +18,8 @@ pub(crate) struct SocketEntry {
     pub(crate) namespace: NamespaceId,
     pub(crate) session: SessionKey,
     pub(crate) admission: Admission,
+    /// The application is told of what is sent to it.
+    pub(crate) watched: bool,
     pub(crate) memberships: Vec<Membership>,
     pub(crate) acks: HashMap<u64, AckCallback>,
     pub(crate) state: Option<SocketState>,
@@ -182,6 +184,19 @@ impl Shard {
         Ok(Outcome::Done)
     }
 
+    /// Ends the connection of a client that has sent more events than may wait for the application: for
+    /// applications that keep them, as the shard does with those that come before `accept`.
+    pub fn end_flood(&self, socket: SocketKey) {
+        tracing::debug!("too many events of a socket wait (limit early_events_max)");
+        self.0.metrics.socket_errors.add(1);
+        self.with(|state| {
+            if let Ok(session) = state.session_of(socket) {
+                state.close_session(session, DisconnectReason::ForcedClose);
+            }
+        });
+        self.nudge();
+    }
+
     /// Replays what arrived while the application was deciding.
     pub(crate) fn replay_early_events(&self, socket: SocketKey, events: Vec<EarlyEvent>) {
         for event in events {
@@ -221,8 +236,7 @@ impl State {
     /// The socket with which a session has joined, or asked to join, the namespace of that name.
     pub(crate) fn socket_in(&self, session: SessionKey, name: &str) -> Option<SocketKey> {
         let sockets = &self.sessions.get(session)?.sockets;
-        let is_named =
-            |namespace: NamespaceId| &*self.namespaces[usize::from(namespace.0)].name == name;
+        let is_named = |namespace: NamespaceId| &*self.namespaces[namespace].name == name;
         sockets.iter().find(|(namespace, _)| is_named(*namespace)).map(|(_, socket)| *socket)
     }
 

@@ -160,6 +160,19 @@ pub struct Options {
     #[arg(long, value_name = "TIME", env = "YAMABIKO_CONNECT_TIMEOUT", help_heading = SOCKETS)]
     pub(super) connect_timeout: Option<Time>,
 
+    /// Remove a dynamic namespace with its last socket [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_CLEANUP_EMPTY_CHILD_NAMESPACES",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) cleanup_empty_child_namespaces: Option<bool>,
+
     /// Largest message and polling body, in bytes [default: 1000000]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_MAX_HTTP_BUFFER_SIZE", help_heading = SOCKETS)]
     pub(super) max_http_buffer_size: Option<usize>,
@@ -227,6 +240,10 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_NAMESPACES_PER_CLIENT_MAX", help_heading = LIMITS)]
     pub(super) namespaces_per_client_max: Option<usize>,
 
+    /// Dynamic namespaces of all shards together, at most 60000 [default: 10000]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_DYNAMIC_NAMESPACES_MAX", help_heading = LIMITS)]
+    pub(super) dynamic_namespaces_max: Option<usize>,
+
     /// Rooms that one socket may be in [default: 1024]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_ROOMS_PER_SOCKET_MAX", help_heading = LIMITS)]
     pub(super) rooms_per_socket_max: Option<usize>,
@@ -235,7 +252,7 @@ pub struct Options {
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_PENDING_ACKS_MAX", help_heading = LIMITS)]
     pub(super) pending_acks_max: Option<usize>,
 
-    /// Events of one socket that may wait for its namespace's guards [default: 128]
+    /// Events of one socket that may wait for its namespace's guards or middleware [default: 128]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_EARLY_EVENTS_MAX", help_heading = LIMITS)]
     pub(super) early_events_max: Option<usize>,
 

@@ -11,6 +11,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a test may panic, and says why
 
 mod client;
+mod guest;
 mod inside;
 mod poller;
 mod random;
@@ -19,6 +20,7 @@ mod websocket;
 mod wire;
 
 pub(crate) use client::{Client, ack_of, packet_of};
+pub(crate) use guest::Guest;
 pub(crate) use inside::Inside;
 pub(crate) use poller::Poller;
 pub(crate) use random::Random;

@@ -122,7 +122,7 @@ function keepEvents(socket) {
   const kept = [];
   const waiting = [];
   unclaimed.set(socket, { kept, waiting });
-  for (const name of ["connect", "connect_error", "error", "disconnect", "auth", "message-back", "said"]) {
+  for (const name of ["connect", "connect_error", "error", "disconnect", "auth", "message-back", "said", "problem"]) {
     socket.on(name, (...args) => {
       const index = waiting.findIndex((it) => it.name === name);
       if (index >= 0) waiting.splice(index, 1)[0].resolve(args);

@@ -43,6 +43,7 @@ function echoes(socket) {
   );
   socket.on("slow", async (ms, value, ack) => (await sleep(ms), ack(value)));
   socket.on("bye", (close) => socket.disconnect(close));
+  socket.on("namespace", (ack) => ack(socket.nsp.name));
   socket.on("whoami", (ack) => ack({ id: socket.id, shard: 0, transport: socket.conn.transport.name }));
 }
 
@@ -56,6 +57,13 @@ io.of("/late").use(async (_, next) => (await sleep(100), next()));
 io.of("/late").on("connection", (socket) => {
   socket.on("message", (...args) => socket.emit("message-back", ...args));
 });
+io.of("/strict").on("connection", (socket) => {
+  socket.use(([event], next) => next(event === "forbidden" ? new Error("not you") : undefined));
+  socket.on("error", (error) => socket.emit("problem", error.message));
+  socket.on("forbidden", () => socket.emit("problem", "it was not refused"));
+  socket.on("message-with-ack", (...args) => args.pop()(...args));
+});
+io.of(/^\/dynamic-\d+$/).on("connection", echoes);
 
 http.listen(number("PORT") ?? 0, "127.0.0.1", () => console.log(`ready ${http.address().port}`));
 process.on("SIGTERM", () => {

@@ -138,6 +138,34 @@ function scenarios(server, version, transport) {
       await nothingSaid(main);
     },
 
+    async "joins namespaces that nobody has declared"(on) {
+      const [main, other] = await Promise.all([on(), on()].map(connected));
+      const [a, b, elsewhere] = await Promise.all(
+        [[main, "/dynamic-1"], [other, "/dynamic-1"], [other, "/dynamic-2"]].map(([it, namespace]) =>
+          connected(alongside(it, namespace)),
+        ),
+      );
+      assert.deepEqual(await ask(a, "namespace"), ["/dynamic-1"]);
+      assert.deepEqual(await ask(elsewhere, "namespace"), ["/dynamic-2"]);
+      await Promise.all([b, elsewhere].map((it) => ask(it, "join", "room")));
+      a.emit("say", "room", "one");
+      a.emit("say-all", "all", Buffer.from([7]));
+      assert.deepEqual(await next(b, "said"), ["one"]);
+      for (const it of [a, b]) assert.deepEqual(await next(it, "said"), ["all", Buffer.from([7])]);
+      await nothingSaid(elsewhere);
+      await nothingSaid(main);
+      const [refused] = await next(alongside(main, "/dynamic-x"), revision4 ? "error" : "connect_error");
+      assert.equal(refused.message, "Invalid namespace");
+    },
+
+    async "is held to what a middleware says"(on) {
+      const strict = await connected(on({ namespace: "/strict" }));
+      strict.emit("forbidden");
+      assert.deepEqual(await next(strict, "problem"), ["not you"]);
+      assert.deepEqual(await ask(strict, "message-with-ack", 1), [1]);
+      assert.equal(unread(strict, "problem"), 0);
+    },
+
     async "loses nothing that is sent while it is being admitted"(on) {
       const socket = on({ namespace: "/late" });
       for (let n = 0; n < 5; n += 1) socket.emit("message", n);

@@ -26,6 +26,15 @@ pub struct Args<'a> {
     attachments: &'a [Bytes],
 }
 
+/// Arguments that outlive their packet.
+#[derive(Debug, Clone)]
+pub(super) struct KeptArgs {
+    array: Box<str>,
+    first: usize,
+    skip: usize,
+    attachments: Box<[Bytes]>,
+}
+
 /// An argument that does not fit the type that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ArgsError {
@@ -151,6 +160,20 @@ impl<'a> Args<'a> {
             with_attachments(text, self.attachments, |reader| T::deserialize(reader))
         };
         result.map_err(|error| ArgsError::new(index, &error))
+    }
+}
+
+impl From<&Args<'_>> for KeptArgs {
+    fn from(args: &Args<'_>) -> Self {
+        let Args { array, first, skip, attachments } = *args;
+        Self { array: array.into(), first, skip, attachments: attachments.into() }
+    }
+}
+
+impl KeptArgs {
+    pub(super) fn lend(&self) -> Args<'_> {
+        let Self { array, first, skip, attachments } = self;
+        Args { array, first: *first, skip: *skip, attachments }
     }
 }
 

@@ -5,7 +5,7 @@ use std::io::Write as _;
 
 use bytes::Bytes;
 
-use super::args::Args;
+use super::args::{Args, KeptArgs};
 use super::escape;
 use super::json;
 use super::number;
@@ -23,6 +23,14 @@ pub struct Event<'a> {
     pub id: Option<u64>,
 }
 
+/// An event that outlives its packet: for those who cannot handle it at once.
+#[derive(Debug, Clone)]
+pub struct KeptEvent {
+    name: Box<str>,
+    args: KeptArgs,
+    id: Option<u64>,
+}
+
 /// An acknowledgement, borrowed from its packet.
 #[derive(Debug, Clone)]
 pub struct Ack<'a> {
@@ -31,6 +39,19 @@ pub struct Ack<'a> {
     pub id: Option<u64>,
     /// What the peer answers.
     pub args: Args<'a>,
+}
+
+impl From<&Event<'_>> for KeptEvent {
+    fn from(event: &Event<'_>) -> Self {
+        Self { name: (&*event.name).into(), args: (&event.args).into(), id: event.id }
+    }
+}
+
+impl KeptEvent {
+    /// The event as it was.
+    pub fn lend(&self) -> Event<'_> {
+        Event { name: Cow::Borrowed(&self.name), args: self.args.lend(), id: self.id }
+    }
 }
 
 impl<'a> Packet<'a> {
@@ -105,6 +126,22 @@ mod tests {
         ] {
             assert_eq!(name(text), expected, "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_what_came() {
+        let text = String::from(r#"51-7[ "\u00e9" , {"a":1}, {"_placeholder":true,"num":0} ]"#);
+        let bytes = [Bytes::from_static(b"bytes")];
+        let kept = {
+            let packet = decode(&text, &PacketLimits::default()).unwrap();
+            KeptEvent::from(&packet.event(&bytes).unwrap())
+        };
+        drop(text);
+        let event = kept.lend();
+        assert_eq!((&*event.name, event.id, event.args.len()), ("é", Some(7), 2));
+        assert_eq!(event.args.raw().next(), Some(r#"{"a":1}"#));
+        let (_, read) = event.args.parse_tuple::<(serde_json::Value, Bytes)>().unwrap();
+        assert_eq!(read, bytes[0]);
     }
 
     #[test]

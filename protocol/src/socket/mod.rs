@@ -38,5 +38,5 @@ pub use args::{Args, ArgsError, RawArgs};
 pub use binary::Binary;
 pub use decoder::{Complete, Decoder, Spares};
 pub use encode::EncodeError;
-pub use event::{Ack, Event};
+pub use event::{Ack, Event, KeptEvent};
 pub use packet::{DecodeError, Packet, PacketType, RESERVED_EVENTS, decode, split_query};

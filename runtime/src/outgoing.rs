@@ -1,0 +1,89 @@
+//! Telling the application what is sent to its sockets: Socket.IO's `onAnyOutgoing`.
+//!
+//! Only for sockets that it watches. What was encoded for the client is read again, after the state is free
+//! and before the turn ends, so the application may do whatever it likes then.
+
+use yamabiko_protocol::limits::PacketLimits;
+use yamabiko_protocol::socket::decode;
+
+use crate::application::{NamespaceId, SocketKey, SocketState};
+use crate::packet::{EmitArgs, EmitError, Encoded, Gone};
+use crate::session::SessionKey;
+use crate::shard::{Shard, State};
+
+/// Something that was sent to a socket that is watched.
+pub(crate) struct Outgoing {
+    socket: SocketKey,
+    namespace: NamespaceId,
+    /// The socket may have left when the application is told.
+    state: Option<SocketState>,
+    encoded: Encoded,
+}
+
+/// What we have written ourselves is read again, whatever its size.
+const UNLIMITED: PacketLimits = PacketLimits {
+    attachments_max: usize::MAX,
+    attachment_bytes_max: usize::MAX,
+    namespace_bytes_max: usize::MAX,
+    json_depth_max: usize::MAX,
+};
+
+impl Shard {
+    /// Has the application told of the events that are sent to this socket from now on.
+    ///
+    /// # Errors
+    /// The socket is no longer there.
+    pub fn watch_outgoing(&self, socket: SocketKey) -> Result<(), Gone> {
+        self.with(|state| {
+            state.sockets.get_mut(socket).ok_or(Gone)?.watched = true;
+            state.watches_outgoing = true;
+            Ok(())
+        })
+    }
+
+    /// Tells what was sent. What the application sends because of it is told in the next turn, so that one
+    /// that answers to itself does not hold up the shard.
+    pub(crate) fn tell_outgoing(&self) {
+        for outgoing in self.with(|state| std::mem::take(&mut state.outgoing)) {
+            let Outgoing { socket, namespace, state, encoded } = outgoing;
+            // Data that only looks like a placeholder for an attachment is refused here.
+            let packet = decode(encoded.text(), &UNLIMITED).ok();
+            let Some(event) = packet.as_ref().and_then(|it| it.event(encoded.attachments())) else {
+                tracing::debug!("an event that was sent cannot be read again");
+                continue;
+            };
+            self.guarded(Some(socket), || {
+                self.application().outgoing(socket, namespace, state.as_ref(), &event);
+            });
+        }
+    }
+}
+
+impl State {
+    pub(crate) fn note_outgoing(&mut self, socket: SocketKey, encoded: &Encoded) {
+        let Some(entry) = self.sockets.get(socket).filter(|entry| entry.watched) else { return };
+        self.outgoing.push(Outgoing {
+            socket,
+            namespace: entry.namespace,
+            state: entry.state.clone(),
+            encoded: encoded.clone(),
+        });
+    }
+
+    /// Sends an event to one socket that is watched.
+    pub(crate) fn emit_watched<T: EmitArgs + ?Sized>(
+        &mut self,
+        socket: SocketKey,
+        session: SessionKey,
+        id: Option<u64>,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EmitError> {
+        let namespace = self.sockets[socket].namespace;
+        let encoded = self.encode_event(namespace, id, name, args)?;
+        self.send_encoded(session, &encoded);
+        self.metrics.events_out.add(1);
+        self.note_outgoing(socket, &encoded);
+        Ok(())
+    }
+}
