@@ -6,7 +6,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::{Event, KeptEvent};
+use yamabiko_protocol::parser::{Event, KeptEvent};
 
 use crate::handler::Handle;
 use crate::socket::Socket;
@@ -219,7 +219,7 @@ mod tests {
 
     fn held(text: &str) -> KeptEvent {
         let packet = decode(text, &PacketLimits::default()).unwrap();
-        KeptEvent::from(&packet.event(&[]).unwrap())
+        KeptEvent::from(&Event::from(packet.event(&[]).unwrap()))
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 
 use yamabiko_protocol::http::Method;
-use yamabiko_protocol::socket::{Args, Event};
+use yamabiko_protocol::parser::{Args, Event};
 use yamabiko_runtime::{
     Application, DisconnectReason, HttpReply, HttpRequest, NamespaceId, RoomChange, ServerReply,
     Shard, SocketKey, SocketState,

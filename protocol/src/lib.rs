@@ -17,6 +17,7 @@
 //! | [`engine`] | Engine.IO packets, payloads, request verification, the session state machine |
 //! | [`socket`] | Socket.IO packets, attachments, arguments, acknowledgement ids |
 //! | [`msgpack`] | the same packets in MessagePack |
+//! | [`parser`] | either of the two: which one a server uses, and what handlers get |
 #![forbid(unsafe_code)]
 
 pub mod engine;
@@ -24,5 +25,6 @@ pub mod http;
 pub mod limits;
 pub mod message;
 pub mod msgpack;
+pub mod parser;
 pub mod socket;
 pub mod websocket;

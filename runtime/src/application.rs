@@ -12,7 +12,7 @@ use std::rc::Rc;
 use bytes::Bytes;
 use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::http::Head;
-use yamabiko_protocol::socket::{Args, Event};
+use yamabiko_protocol::parser::{Args, Event};
 
 use crate::inquiry::ServerReply;
 pub use crate::session::SessionKey;

@@ -144,9 +144,7 @@ impl Shard {
         self.with(|state| {
             let session = state.session_of(socket)?;
             let namespace = state.namespace_name(socket);
-            state.send_written(session, |out, attachments| {
-                args.write_ack(out, attachments, &namespace, id)
-            })?;
+            state.send_ack(session, &namespace, id, args)?;
             state.metrics.events_out.add(1);
             Ok::<_, EmitError>(())
         })?;
@@ -200,9 +198,7 @@ impl State {
             return self.emit_watched(socket, session, id, name, args);
         }
         let namespace = self.namespace_name(socket);
-        self.send_written(session, |out, attachments| {
-            args.write_event(out, attachments, &namespace, id, name)
-        })?;
+        self.send_event(session, &namespace, id, name, args)?;
         self.metrics.events_out.add(1);
         Ok(())
     }

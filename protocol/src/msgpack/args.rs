@@ -24,8 +24,9 @@ impl fmt::Debug for Args<'_> {
 }
 
 impl<'a> Args<'a> {
-    /// `len` checked values, one behind the other.
-    pub(super) fn new(bytes: &'a [u8], len: usize) -> Self {
+    /// `len` values, one behind the other, as [`args`](super::encode::args) writes them. Bytes that are none
+    /// give arguments that cannot be read.
+    pub fn new(bytes: &'a [u8], len: usize) -> Self {
         Self { bytes, len }
     }
 

@@ -3,35 +3,13 @@
 //!
 //! Namespaces are the server's own and are written as they are.
 
-use std::fmt;
-
 use serde::Serialize;
 
-use crate::socket::{PacketType, RESERVED_EVENTS};
+use crate::socket::encode::check_name;
+use crate::socket::{EncodeError, PacketType};
 
 use super::serialize::{Head, Refusal, Value, write_str, write_uint, write_undefined};
 use super::spread::spread;
-
-/// Why a packet cannot be encoded: our own side's fault, always. Nothing was appended.
-#[derive(Debug)]
-pub enum EncodeError {
-    /// The event's name is one of [`RESERVED_EVENTS`], which only the library itself may raise.
-    ReservedEvent,
-    /// The arguments are nothing that JavaScript can hold (a map whose keys are no text), or their
-    /// `Serialize` failed; with the reason.
-    Value(Box<str>),
-}
-
-impl fmt::Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReservedEvent => f.write_str("reserved event name"),
-            Self::Value(reason) => write!(f, "arguments that cannot be sent: {reason}"),
-        }
-    }
-}
-
-impl std::error::Error for EncodeError {}
 
 impl From<Refusal> for EncodeError {
     fn from(Refusal(reason): Refusal) -> Self {
@@ -54,6 +32,13 @@ pub fn connect(out: &mut Vec<u8>, namespace: &str, sid: &str, pid: Option<&str>)
     write_namespace(out, namespace);
 }
 
+/// Tells a client of Engine.IO 3 that it joined `namespace`. It has no payload there.
+pub fn connect_v4(out: &mut Vec<u8>, namespace: &str) {
+    out.extend_from_slice(b"\x82\xa4type");
+    out.push(PacketType::Connect as u8);
+    write_namespace(out, namespace);
+}
+
 /// Refuses a client's CONNECT; `data` is MessagePack, of a [`value`] or a raw one. Without it the
 /// reference writes either no such member or an `undefined` one, depending on who refuses; this writes
 /// none.
@@ -67,6 +52,18 @@ pub fn connect_error(out: &mut Vec<u8>, namespace: &str, message: &str, data: Op
     if let Some(data) = data {
         out.extend_from_slice(b"\xa4data");
         out.extend_from_slice(data);
+    }
+    write_namespace(out, namespace);
+}
+
+/// Refuses the CONNECT of a client of Engine.IO 3: `data` as it is, or else the message as a string.
+pub fn connect_error_v4(out: &mut Vec<u8>, namespace: &str, message: &str, data: Option<&[u8]>) {
+    out.extend_from_slice(b"\x83\xa4type");
+    out.push(PacketType::ConnectError as u8);
+    out.extend_from_slice(b"\xa4data");
+    match data {
+        Some(data) => out.extend_from_slice(data),
+        None => write_str(out, message),
     }
     write_namespace(out, namespace);
 }
@@ -164,9 +161,7 @@ fn write_event(
     name: &str,
     args: impl FnOnce(&mut Vec<u8>) -> Result<usize, Refusal>,
 ) -> Result<(), EncodeError> {
-    if RESERVED_EVENTS.contains(&name) {
-        return Err(EncodeError::ReservedEvent);
-    }
+    check_name(name)?;
     or_as_it_was(out, |out| {
         out.push(if id.is_some() { 0x84 } else { 0x83 });
         out.extend_from_slice(b"\xa4type");
@@ -228,6 +223,7 @@ fn or_as_it_was<T>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::socket::RESERVED_EVENTS;
 
     #[test]
     fn a_refused_packet_leaves_the_buffer_as_it_was() {

@@ -21,6 +21,15 @@ pub struct Event<'a> {
     pub id: Option<u64>,
 }
 
+/// An event that outlives its packet: for those who cannot handle it at once.
+#[derive(Debug, Clone)]
+pub struct KeptEvent {
+    name: Box<str>,
+    args: Box<[u8]>,
+    len: usize,
+    id: Option<u64>,
+}
+
 /// An acknowledgement, borrowed from its packet.
 #[derive(Debug, Clone)]
 pub struct Ack<'a> {
@@ -29,6 +38,21 @@ pub struct Ack<'a> {
     pub id: Option<u64>,
     /// What the peer answers.
     pub args: Args<'a>,
+}
+
+impl From<&Event<'_>> for KeptEvent {
+    fn from(event: &Event<'_>) -> Self {
+        let Event { name, args, id } = event;
+        Self { name: (&**name).into(), args: args.as_bytes().into(), len: args.len(), id: *id }
+    }
+}
+
+impl KeptEvent {
+    /// The event as it was.
+    pub fn lend(&self) -> Event<'_> {
+        let args = Args::new(&self.args, self.len);
+        Event { name: Cow::Borrowed(&self.name), args, id: self.id }
+    }
 }
 
 impl<'a> Packet<'a> {

@@ -38,9 +38,8 @@ mod token;
 
 pub use args::{Args, RawArgs};
 pub use date::Date;
-pub use encode::EncodeError;
-pub use event::{Ack, Event};
+pub use event::{Ack, Event, KeptEvent};
 pub use packet::{DecodeError, Packet, decode};
 pub use reader::{ReadError, from_slice};
 
-pub use crate::socket::{ArgsError, PacketType};
+pub use crate::socket::{ArgsError, EncodeError, PacketType};
