@@ -460,9 +460,9 @@ impl State {
             Parser::Default => self.send_written(session, |out, attachments| {
                 args.write_event(out, attachments, namespace, id, name)
             }),
-            Parser::Msgpack => self.send_packed(session, |out| {
-                args.write_msgpack_event(out, namespace, id, name)
-            }),
+            Parser::Msgpack => {
+                self.send_packed(session, |out| args.write_msgpack_event(out, namespace, id, name))
+            }
         }
     }
 

@@ -181,8 +181,7 @@ mod tests {
     #[test]
     fn each_form_can_be_written_as_the_other_and_back() {
         let bytes = [Bytes::from_static(b"one"), Bytes::from_static(b"")];
-        let (one, two) =
-            (r#"{"_placeholder":true,"num":0}"#, r#"{"_placeholder":true,"num":1}"#);
+        let (one, two) = (r#"{"_placeholder":true,"num":0}"#, r#"{"_placeholder":true,"num":1}"#);
         for inside in [
             String::new(),
             "null,true,0,-1,1.5,1e+300,\"é\\n\"".to_owned(),
