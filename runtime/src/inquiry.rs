@@ -15,7 +15,8 @@ use crate::broadcast::Target;
 use crate::emit::Handshake;
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
-use crate::packet::{EmitArgs, EmitError, Encoded, RawArgs};
+use crate::packet::{EmitArgs, EmitError, Encoded};
+use crate::raw::RawArgs;
 use crate::shard::{Shard, State, Timer};
 use crate::socket::AckCallback;
 

@@ -6,15 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use smallvec::SmallVec;
 use yamabiko_protocol::limits::PacketLimits;
 use yamabiko_protocol::message::{Message, TextMessage};
-use yamabiko_protocol::parser::{Args, ArgsError, EncodeError, Event, Packet, Parser};
+use yamabiko_protocol::parser::{EncodeError, Event, Packet, Parser};
 use yamabiko_protocol::socket::encode;
 use yamabiko_protocol::{msgpack, socket};
 
 use crate::application::{NamespaceId, SocketKey};
+use crate::raw::RawArgs;
 use crate::session::SessionKey;
 use crate::shard::State;
 
@@ -165,177 +164,9 @@ impl<T: Serialize + ?Sized> EmitArgs for T {
             Parser::Msgpack => {
                 let mut bytes = Vec::new();
                 let count = msgpack::encode::args(&mut bytes, self)?;
-                Ok(RawArgs(Raw::Msgpack { bytes: bytes.into(), count }))
+                Ok(RawArgs::msgpack(&bytes, count))
             }
         }
-    }
-}
-
-/// All arguments of an event or acknowledgement as they came, to be passed on without being read: in the
-/// form of the server's parser.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RawArgs(Raw);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Raw {
-    Json {
-        /// Separated by commas.
-        json: Box<str>,
-        /// One is by far the most frequent number.
-        attachments: SmallVec<[Bytes; 1]>,
-    },
-    Msgpack {
-        /// One value behind the other.
-        bytes: Box<[u8]>,
-        count: usize,
-    },
-}
-
-impl Default for Raw {
-    fn default() -> Self {
-        Self::Json { json: Box::default(), attachments: SmallVec::new() }
-    }
-}
-
-impl RawArgs {
-    fn json(json: Vec<u8>, attachments: Vec<Bytes>) -> Self {
-        let json = String::from_utf8(json).expect("the encoder writes JSON text").into();
-        Self(Raw::Json { json, attachments: attachments.into() })
-    }
-
-    /// The arguments as JSON text, separated by commas: see [`Args::json`].
-    pub fn to_json(&self) -> String {
-        match &self.0 {
-            Raw::Json { json, .. } => json.to_string(),
-            Raw::Msgpack { .. } => self.with_args(|args| args.json().into_owned()),
-        }
-    }
-
-    /// The attachments, in the order in which placeholders number them. MessagePack has none.
-    pub fn attachments(&self) -> &[Bytes] {
-        match &self.0 {
-            Raw::Json { attachments, .. } => attachments,
-            Raw::Msgpack { .. } => &[],
-        }
-    }
-
-    /// Reads the argument at `index`, `null` if there are not that many.
-    ///
-    /// # Errors
-    /// The argument does not fit.
-    pub fn parse_arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgsError> {
-        self.with_args(|args| args.parse_arg(index))
-    }
-
-    /// Reads all arguments as a tuple: see [`Args::parse_tuple`].
-    ///
-    /// # Errors
-    /// The first argument that does not fit.
-    pub fn parse_tuple<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        self.with_args(|args| args.parse_tuple())
-    }
-
-    /// Lends them as a handler gets them.
-    pub(crate) fn with_args<R>(&self, call: impl FnOnce(&Args<'_>) -> R) -> R {
-        match &self.0 {
-            Raw::Json { json, attachments } => {
-                let array = format!("[{json}]");
-                let args = socket::Args::of_array(&array, attachments);
-                call(&Args::Json(args.expect("these are brackets")))
-            }
-            Raw::Msgpack { bytes, count } => {
-                call(&Args::Msgpack(msgpack::Args::new(bytes, *count)))
-            }
-        }
-    }
-
-    /// The same arguments as text and attachments; only a server with both kinds of them needs this.
-    #[cold]
-    fn as_json(&self) -> Result<Self, EncodeError> {
-        let (mut json, mut attachments) = (Vec::new(), Vec::new());
-        self.with_args(|args| args.write_json(&mut json, &mut attachments))?;
-        Ok(Self::json(json, attachments))
-    }
-}
-
-impl From<&Args<'_>> for RawArgs {
-    fn from(args: &Args<'_>) -> Self {
-        Self(match args {
-            Args::Json(args) => {
-                Raw::Json { json: args.as_str().into(), attachments: args.attachments().into() }
-            }
-            Args::Msgpack(args) => {
-                Raw::Msgpack { bytes: args.as_bytes().into(), count: args.len() }
-            }
-        })
-    }
-}
-
-impl EmitArgs for RawArgs {
-    fn write_event(
-        &self,
-        out: &mut Vec<u8>,
-        attachments: &mut Vec<Bytes>,
-        namespace: &str,
-        id: Option<u64>,
-        name: &str,
-    ) -> Result<(), EncodeError> {
-        let Raw::Json { json, attachments: ours } = &self.0 else {
-            return self.as_json()?.write_event(out, attachments, namespace, id, name);
-        };
-        encode::event_raw(out, namespace, id, name, json, ours.len())?;
-        attachments.extend_from_slice(ours);
-        Ok(())
-    }
-
-    fn write_ack(
-        &self,
-        out: &mut Vec<u8>,
-        attachments: &mut Vec<Bytes>,
-        namespace: &str,
-        id: u64,
-    ) -> Result<(), EncodeError> {
-        let Raw::Json { json, attachments: ours } = &self.0 else {
-            return self.as_json()?.write_ack(out, attachments, namespace, id);
-        };
-        encode::ack_raw(out, namespace, id, json, ours.len());
-        attachments.extend_from_slice(ours);
-        Ok(())
-    }
-
-    fn write_msgpack_event(
-        &self,
-        out: &mut Vec<u8>,
-        namespace: &str,
-        id: Option<u64>,
-        name: &str,
-    ) -> Result<(), EncodeError> {
-        if let Raw::Msgpack { bytes, count } = &self.0 {
-            return msgpack::encode::event_raw(out, namespace, id, name, bytes, *count);
-        }
-        let mut bytes = Vec::new();
-        let count = self.with_args(|args| args.write_msgpack(&mut bytes))?;
-        msgpack::encode::event_raw(out, namespace, id, name, &bytes, count)
-    }
-
-    fn write_msgpack_ack(
-        &self,
-        out: &mut Vec<u8>,
-        namespace: &str,
-        id: u64,
-    ) -> Result<(), EncodeError> {
-        if let Raw::Msgpack { bytes, count } = &self.0 {
-            msgpack::encode::ack_raw(out, namespace, id, bytes, *count);
-            return Ok(());
-        }
-        let mut bytes = Vec::new();
-        let count = self.with_args(|args| args.write_msgpack(&mut bytes))?;
-        msgpack::encode::ack_raw(out, namespace, id, &bytes, count);
-        Ok(())
-    }
-
-    fn to_raw(&self, _: Parser) -> Result<RawArgs, EncodeError> {
-        Ok(self.clone())
     }
 }
 
