@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
-//! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`,
-//! `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use serde::Serialize;
 use yamabiko::http::{Cookie, Cors, Origins};
-use yamabiko::{App, Config, Event, Namespace, RawArgs, Regex, Reject, Server, Socket};
+use yamabiko::{
+    App, Config, ConnectionStateRecovery, Event, Namespace, RawArgs, Regex, Reject, Server, Socket,
+};
 
 #[derive(Serialize)]
 struct WhoAmI {
@@ -147,6 +149,8 @@ fn config() -> Config {
     if let Some(bytes) = variable("OUTBOX_BYTES_MAX") {
         settings.limits.outbox_bytes_max = bytes;
     }
+    settings.connection_state_recovery =
+        (variable("RECOVERY") == Some(1)).then(ConnectionStateRecovery::default);
     settings.cookie = variable::<String>("COOKIE").map(|_| Cookie::default());
     settings.cors = variable::<String>("CORS").map(|origin| Cors {
         origins: match &*origin {

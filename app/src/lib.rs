@@ -115,6 +115,6 @@ pub use yamabiko_protocol::msgpack::Date;
 pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
-    Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest, JoinError, RawArgs,
-    ServeError, Settings, ShardMetrics, Unreached,
+    ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, HttpRequest,
+    JoinError, RawArgs, ServeError, Settings, ShardMetrics, Unreached,
 };

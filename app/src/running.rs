@@ -174,7 +174,8 @@ impl Application for Running {
 /// A client asks to join a namespace that is served.
 fn welcome(shard: &Shard, key: SocketKey, space: Rc<Space>) {
     let Ok(socket) = Socket::new(shard.clone(), key, space) else { return };
-    if socket.inner.space.handlers.guards.is_empty() {
+    let skips_guards = socket.recover();
+    if skips_guards || socket.inner.space.handlers.guards.is_empty() {
         return admit(&socket);
     }
     let joining = Joining(socket);

@@ -1,7 +1,7 @@
 //! One client in one namespace, as handlers see it.
 
 use std::any::{Any, TypeId};
-use std::cell::{OnceCell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::fmt;
 use std::future::Future;
 use std::rc::Rc;
@@ -14,6 +14,7 @@ use yamabiko_runtime::{
 
 use crate::answer::Reject;
 use crate::broadcast::Broadcast;
+use crate::data::EMPTY;
 use crate::handshake::Handshake;
 use crate::rare::Rare;
 use crate::server::Core;
@@ -38,6 +39,7 @@ pub(crate) struct Inner {
     pub(crate) space: Rc<Space>,
     /// One value of each type. There are few, so looking at each is quicker than hashing.
     kept: RefCell<Vec<(TypeId, Rc<dyn Any>)>>,
+    is_recovered: Cell<bool>,
     rare: OnceCell<Box<Rare>>,
 }
 
@@ -75,6 +77,13 @@ impl Socket {
     /// Whether the socket is connected.
     pub fn connected(&self) -> bool {
         self.shard.is_connected(self.key)
+    }
+
+    /// Whether the client has come back in time and has its socket again: id, rooms, [data](Self::data) and
+    /// the events that it missed. What [`Self::set`] kept is gone, as the socket may be on another core.
+    /// Without `connection-state-recovery` this is never so.
+    pub fn recovered(&self) -> bool {
+        self.inner.is_recovered.get()
     }
 
     /// The transport in use, `polling` or `websocket`.
@@ -293,8 +302,20 @@ impl Socket {
 impl Socket {
     pub(crate) fn new(shard: Shard, key: SocketKey, space: Rc<Space>) -> Result<Self, Gone> {
         let id = shard.socket_id(key)?.into();
-        let (kept, rare) = (RefCell::default(), OnceCell::new());
-        Ok(Self { shard, key, inner: Rc::new(Inner { id, space, kept, rare }) })
+        let (kept, rare, is_recovered) = Default::default();
+        Ok(Self { shard, key, inner: Rc::new(Inner { id, space, kept, is_recovered, rare }) })
+    }
+
+    /// Takes back what was kept of the socket, if its client has come back. Returns whether it passes the
+    /// guards without being asked.
+    pub(crate) fn recover(&self) -> bool {
+        let Some(settings) = &self.shard.settings().connection_state_recovery else { return false };
+        let Ok(Some(recovered)) = self.shard.recovered(self.key) else { return false };
+        self.inner.is_recovered.set(true);
+        if let Some(data) = recovered.data.filter(|data| &**data != EMPTY) {
+            self.inner.rare_or_new().data.replace(Some(data));
+        }
+        settings.skip_middlewares
     }
 
     pub(crate) fn with_inner(shard: Shard, key: SocketKey, inner: Rc<Inner>) -> Self {

@@ -17,8 +17,9 @@ const THREADS: usize = 2;
 /// Clients of one thread that are there at the same time.
 const CROWD: usize = 50;
 /// Waves until everything that is kept for good has been allocated, and all of them.
-const WARM_UP: usize = 12;
-const WAVES: usize = 24;
+/// Times that memory may have grown with a busier machine.
+const ROUNDS_MAX: usize = 3;
+const WAVES: usize = 12;
 
 /// Polling sessions that were left without a word are gone soon, and what is remembered of deadlines.
 const IMPATIENT: [(&str, &str); 5] = [
@@ -121,25 +122,29 @@ fn memory_and_descriptors_return_after_tens_of_thousands_of_clients() {
     let server = Server::with(2, &IMPATIENT);
     let descriptors = server.descriptors();
     server.warm_up();
-    let mut warm = 0;
     let mut history = Vec::new();
-    for number in 1..=WAVES {
-        wave(server.address(), WAVE);
-        if number == WARM_UP || number == WAVES {
-            server.wait_for_descriptors(descriptors);
-            // Sessions that nobody ended are over now, and the handlers of all of them.
-            thread::sleep(Duration::from_millis(5_500));
+    let mut waves = || {
+        for _ in 0..WAVES {
+            wave(server.address(), WAVE);
+            history.push(server.rss_bytes());
         }
-        history.push(server.rss_bytes());
-        if number == WARM_UP {
-            warm = server.rss_bytes();
-        }
-    }
-    let end = server.rss_bytes();
+        server.wait_for_descriptors(descriptors);
+        // Sessions that nobody ended are over now, and the handlers of all of them.
+        thread::sleep(Duration::from_millis(5_500));
+        server.rss_bytes()
+    };
+    let mut before = waves();
+    // How many clients are there at a time depends on how busy the machine is, so a peak may be higher than
+    // the last. A leak grows each time.
+    let has_settled = (0..ROUNDS_MAX).any(|_| {
+        let after = waves();
+        let allowed = before + before / 20 + 2 * 1024 * 1024;
+        before = after;
+        after <= allowed
+    });
     println!("memory after each wave: {history:?}");
     assert_eq!(server.descriptors(), descriptors);
-    let allowed = warm + warm / 20 + 2 * 1024 * 1024;
-    assert!(end <= allowed, "{warm} bytes after the warm-up, {end} at the end: {history:?}");
+    assert!(has_settled, "memory grows: {history:?}");
     Client::open(server.address()).assert_alive();
     server.stop();
 }

@@ -22,7 +22,7 @@ const FRAMES: usize = 15_000;
 const PACKETS: usize = 56_000;
 const HEALTHY: usize = 8;
 /// How long a session lives that nobody cares for.
-const PATIENCE: Duration = Duration::from_millis(4_500);
+const PATIENCE: Duration = Duration::from_millis(8_500);
 const MIB: usize = 1024 * 1024;
 
 /// Pieces that parsers trip over.
@@ -304,14 +304,15 @@ fn attack(
 #[test]
 fn a_hundred_thousand_mutations_disturb_nobody() {
     eprintln!("seed {SEED:#x}");
-    // Sessions that mutated handshakes open are soon given up.
+    // Sessions that mutated handshakes open are soon given up, but not those of healthy clients on a machine
+    // that is busy.
     let patience = [
         ("PING_INTERVAL", "1000"),
-        ("PING_TIMEOUT", "2000"),
+        ("PING_TIMEOUT", "6000"),
         ("CONNECT_TIMEOUT", "2000"),
         ("HEADER_TIMEOUT", "3000"),
         ("BODY_TIMEOUT", "3000"),
-        ("KEEP_ALIVE_TIMEOUT", "3000"),
+        ("KEEP_ALIVE_TIMEOUT", "7000"),
     ];
     let server = Server::with(2, &patience);
     let descriptors = server.descriptors();

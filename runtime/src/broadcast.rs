@@ -8,6 +8,7 @@ use crate::application::{NamespaceId, SocketKey};
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
 use crate::packet::{EmitArgs, EmitError, Encoded};
+use crate::recovery::{Content, Serial};
 use crate::room::RoomKey;
 use crate::shard::{Shard, State};
 
@@ -25,9 +26,11 @@ pub struct Target {
 /// An encoded broadcast on its way through the node.
 #[derive(Debug)]
 pub(crate) struct Broadcast {
-    namespace: NamespaceId,
-    target: Target,
-    encoded: Encoded,
+    pub(crate) namespace: NamespaceId,
+    pub(crate) target: Target,
+    pub(crate) encoded: Encoded,
+    /// If it can be recovered.
+    pub(crate) serial: Option<Serial>,
 }
 
 impl Shard {
@@ -48,8 +51,10 @@ impl Shard {
             if shards.is_empty() {
                 return Ok(());
             }
-            let encoded = state.encode_event(namespace, None, name, args)?;
-            let broadcast = Arc::new(Broadcast { namespace, target: target.clone(), encoded });
+            let serial = state.next_serial(!target.volatile);
+            let encoded = state.encode_event(namespace, None, serial, name, args)?;
+            let target = target.clone();
+            let broadcast = Arc::new(Broadcast { namespace, target, encoded, serial });
             for to in shards.without(self.0.id).iter() {
                 state.mesh.post(to, Parcel::Broadcast(Arc::clone(&broadcast)), &self.0.metrics);
             }
@@ -93,12 +98,20 @@ impl State {
     }
 
     /// Hands a broadcast to this shard's members.
-    pub(crate) fn deliver(&mut self, broadcast: &Broadcast) {
-        let Broadcast { namespace, target, encoded } = broadcast;
+    pub(crate) fn deliver(&mut self, broadcast: &Arc<Broadcast>) {
+        let Broadcast { namespace, target, encoded, serial } = &**broadcast;
         let volatile = target.volatile;
+        let Some(serial) = *serial else {
+            return self.meet_target(*namespace, target, &mut |state, socket| {
+                state.send(socket, encoded, volatile);
+            });
+        };
         self.meet_target(*namespace, target, &mut |state, socket| {
-            state.send(socket, encoded, volatile);
+            if !state.has_had(socket, serial) && state.send(socket, encoded, volatile) {
+                state.sent_last(socket, serial);
+            }
         });
+        self.log(serial, Content::Broadcast(Arc::clone(broadcast)));
     }
 
     /// This shard's sockets of the target that are connected.
@@ -167,6 +180,6 @@ impl State {
 
 /// The id in a room's name that is a socket's own: the id itself, or `/namespace#id` for clients of
 /// revision 3. It may as well be an ordinary room of that shape, so both are looked up.
-fn own_id(room: &str) -> Option<SessionId> {
+pub(crate) fn own_id(room: &str) -> Option<SessionId> {
     SessionId::parse(room.rsplit_once('#').map_or(room, |(_, id)| id))
 }

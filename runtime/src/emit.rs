@@ -34,6 +34,14 @@ pub struct Handshake {
     pub revision: u8,
 }
 
+/// How one event is encoded.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// Of the acknowledgement that is awaited.
+    pub(crate) id: Option<u64>,
+    pub(crate) is_recoverable: bool,
+}
+
 impl Shard {
     /// The socket's id as its client knows it.
     pub fn socket_id(&self, socket: SocketKey) -> Result<String, Gone> {
@@ -83,7 +91,8 @@ impl Shard {
                 state.metrics.volatile_dropped.add(1);
                 return Ok(());
             }
-            state.emit(socket, session, None, name, args)
+            let how = How { id: None, is_recoverable: !options.volatile };
+            state.emit(socket, session, how, name, args)
         })?;
         self.nudge();
         Ok(())
@@ -108,7 +117,8 @@ impl Shard {
             }
             let namespace = entry.namespace;
             let id = state.next_ack(namespace);
-            state.emit(socket, session, Some(id), name, args)?;
+            let how = How { id: Some(id), is_recoverable: false };
+            state.emit(socket, session, how, name, args)?;
             state.sockets[socket].acks.insert(id, on_ack);
             if let Some(timeout) = timeout {
                 let at = state.now_ms.saturating_add(timeout.as_millis() as u64);
@@ -190,13 +200,15 @@ impl State {
         &mut self,
         socket: SocketKey,
         session: SessionKey,
-        id: Option<u64>,
+        how: How,
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        if self.watches_outgoing && self.sockets[socket].watched {
-            return self.emit_watched(socket, session, id, name, args);
+        let is_watched = self.watches_outgoing && self.sockets[socket].watched;
+        if is_watched || self.recovery.is_some() {
+            return self.emit_and_keep(socket, session, how, name, args);
         }
+        let How { id, .. } = how;
         let namespace = self.namespace_name(socket);
         self.send_event(session, &namespace, id, name, args)?;
         self.metrics.events_out.add(1);

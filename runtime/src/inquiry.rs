@@ -311,7 +311,7 @@ impl Shard {
                 return None;
             }
             let id = state.next_ack(namespace);
-            Some((members, id, state.encode_event(namespace, Some(id), event, args).ok()?))
+            Some((members, id, state.encode_event(namespace, Some(id), None, event, args).ok()?))
         });
         let Some((members, id, encoded)) = encoded else { return Vec::new() };
         let mut due = Vec::with_capacity(members.len());

@@ -28,7 +28,17 @@ pub(crate) struct Interest {
 pub(crate) struct ShardSet([u64; WORDS]);
 
 type Key = (NamespaceId, Box<str>);
-type Stripe = Mutex<HashMap<Key, Arc<Interest>>>;
+type Stripe = Mutex<HashMap<Key, Entry>>;
+
+/// What the directory knows of one room. A shard is interested if it is in either set.
+#[derive(Debug, Default)]
+struct Entry {
+    interest: Arc<Interest>,
+    /// Shards that have members there.
+    inhabited: ShardSet,
+    /// Shards that want to hear of it for those who may come back.
+    held: ShardSet,
+}
 
 /// All rooms of a node that have members.
 pub(crate) struct Directory {
@@ -53,39 +63,73 @@ impl Directory {
     ) -> (Arc<Interest>, bool) {
         let key = (namespace, Box::from(room));
         let mut stripe = self.stripe(&key);
-        let interest = stripe.entry(key).or_default();
-        let is_first = interest.shards().is_empty();
-        interest.set(shard);
-        (Arc::clone(interest), is_first)
+        let entry = stripe.entry(key).or_default();
+        let is_first = entry.inhabited.is_empty();
+        entry.inhabited = entry.inhabited.union(ShardSet::only(shard));
+        entry.interest.set(shard);
+        (Arc::clone(&entry.interest), is_first)
     }
 
     /// Registers that `shard` has no members in the room any more. Returns whether it was the last.
     pub(crate) fn exit(&self, namespace: NamespaceId, room: &str, shard: u8) -> bool {
         let key = (namespace, Box::from(room));
         let mut stripe = self.stripe(&key);
-        let was_last = stripe.get(&key).is_some_and(|interest| interest.clear(shard).is_empty());
-        if was_last {
+        let Some(entry) = stripe.get_mut(&key) else { return false };
+        entry.inhabited = entry.inhabited.without(shard);
+        let was_last = entry.inhabited.is_empty();
+        if entry.settle(shard) {
             stripe.remove(&key);
         }
         was_last
     }
 
+    /// Registers that `shard` wants to hear of the room, with or without members.
+    pub(crate) fn hold(&self, namespace: NamespaceId, room: &str, shard: u8) {
+        let key = (namespace, Box::from(room));
+        let mut stripe = self.stripe(&key);
+        let entry = stripe.entry(key).or_default();
+        entry.held = entry.held.union(ShardSet::only(shard));
+        entry.interest.set(shard);
+    }
+
+    /// Registers that `shard` wants to hear of the room no longer than it has members.
+    pub(crate) fn release(&self, namespace: NamespaceId, room: &str, shard: u8) {
+        let key = (namespace, Box::from(room));
+        let mut stripe = self.stripe(&key);
+        let Some(entry) = stripe.get_mut(&key) else { return };
+        entry.held = entry.held.without(shard);
+        if entry.settle(shard) {
+            stripe.remove(&key);
+        }
+    }
+
     /// How many members a room has that the asking shard does not know itself.
     pub(crate) fn members(&self, namespace: NamespaceId, room: &str) -> usize {
         let key = (namespace, Box::from(room));
-        self.stripe(&key).get(&key).map_or(0, |interest| interest.members())
+        self.stripe(&key).get(&key).map_or(0, |entry| entry.interest.members())
     }
 
     /// Who is interested in a room that the asking shard does not know itself.
     pub(crate) fn look_up(&self, namespace: NamespaceId, room: &str) -> ShardSet {
         let key = (namespace, Box::from(room));
-        self.stripe(&key).get(&key).map(|interest| interest.shards()).unwrap_or_default()
+        self.stripe(&key).get(&key).map(|entry| entry.interest.shards()).unwrap_or_default()
     }
 
-    fn stripe(&self, key: &Key) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Interest>>> {
+    fn stripe(&self, key: &Key) -> std::sync::MutexGuard<'_, HashMap<Key, Entry>> {
         let index = self.hasher.hash_one(key) as usize % STRIPES;
         // A panic cannot leave a stripe half-changed: each change is one insert, remove or bit.
         self.stripes[index].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Entry {
+    /// Ends the shard's interest if neither set has it; returns whether nobody is interested any more.
+    fn settle(&self, shard: u8) -> bool {
+        let interested = self.inhabited.union(self.held);
+        if !interested.contains(shard) {
+            self.interest.clear(shard);
+        }
+        interested.is_empty()
     }
 }
 
@@ -94,9 +138,8 @@ impl Interest {
         self.words[usize::from(shard) / 64].fetch_or(1 << (shard % 64), Ordering::SeqCst);
     }
 
-    fn clear(&self, shard: u8) -> ShardSet {
+    fn clear(&self, shard: u8) {
         self.words[usize::from(shard) / 64].fetch_and(!(1 << (shard % 64)), Ordering::SeqCst);
-        self.shards()
     }
 
     /// Counts members in. The sum is nobody's own, so that asking for it needs no other shard.
@@ -176,6 +219,23 @@ mod tests {
         assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(200));
         assert!(directory.exit(CHAT, "lobby", 200));
         assert!(directory.look_up(CHAT, "lobby").is_empty());
+        assert!(directory.stripes.iter().all(|stripe| stripe.lock().unwrap().is_empty()));
+    }
+
+    #[test]
+    fn a_room_that_is_held_is_heard_of_without_members() {
+        let directory = Directory::new();
+        directory.enter(CHAT, "lobby", 3);
+        directory.hold(CHAT, "lobby", 3);
+        assert!(directory.exit(CHAT, "lobby", 3), "nobody is there");
+        assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(3));
+        assert!(directory.enter(CHAT, "lobby", 4).1, "the first who is there");
+        directory.release(CHAT, "lobby", 3);
+        assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(4));
+        directory.hold(CHAT, "lobby", 4);
+        directory.release(CHAT, "lobby", 4);
+        assert_eq!(directory.look_up(CHAT, "lobby"), ShardSet::only(4));
+        directory.exit(CHAT, "lobby", 4);
         assert!(directory.stripes.iter().all(|stripe| stripe.lock().unwrap().is_empty()));
     }
 

@@ -24,6 +24,7 @@
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
 //! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
+//! | `recovery` | clients that come back: what they get again, and what is kept for that |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
@@ -58,6 +59,7 @@ mod packet;
 mod polling;
 mod preflight;
 mod raw;
+mod recovery;
 mod registry;
 mod request;
 mod ring;
@@ -87,6 +89,7 @@ pub use outside::{Outside, Unreached};
 pub use packet::{EmitArgs, EmitError, Gone};
 pub use preflight::Unfit;
 pub use raw::RawArgs;
-pub use settings::{Limits, RingSettings, Settings};
+pub use recovery::Recovered;
+pub use settings::{ConnectionStateRecovery, Limits, RingSettings, Settings};
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

@@ -111,7 +111,7 @@ enum News {
 }
 
 impl State {
-    fn join_room(&mut self, socket: SocketKey, room: &str) {
+    pub(crate) fn join_room(&mut self, socket: SocketKey, room: &str) {
         let namespace = self.sockets[socket].namespace;
         let is_watched = self.namespaces[namespace].watches_rooms;
         let is_new = is_watched && self.rooms.key(namespace, Some(room)).is_none();

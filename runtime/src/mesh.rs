@@ -16,6 +16,7 @@ use crate::inquiry::{Inquiry, News};
 use crate::metrics::ShardMetrics;
 use crate::operation::{JoiningKey, Order};
 use crate::outside::{Call, Door, Outside};
+use crate::recovery::Notice;
 use crate::ring::Doorbell;
 
 /// Batches that may wait in one shard's inbox before its peers hold theirs back.
@@ -38,6 +39,8 @@ pub(crate) enum Parcel {
     Inquiry(Arc<Inquiry>),
     /// A part of an answer.
     News(News),
+    /// Something about a client that comes or goes.
+    Notice(Box<Notice>),
     /// Something that another thread wants done.
     Call(Call),
     /// The node shuts down: stop accepting, close every transport.

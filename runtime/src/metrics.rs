@@ -88,6 +88,12 @@ shard_metrics! {
     handler_panics,
     /// Requests to join a namespace refused because there were too many (limit `dynamic_namespaces_max`).
     namespaces_refused,
+    /// Gauge: clients that are away and may come back.
+    recoverable,
+    /// Sockets restored to clients that came back.
+    recovered,
+    /// Events and absent clients let go of before their time (limits `log_bytes_max`, `sessions_max`).
+    recovery_dropped,
     /// Volatile packets dropped because the transport was not writable.
     volatile_dropped,
     /// Connections closed because their outbox was over its limit.

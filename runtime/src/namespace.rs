@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use yamabiko_protocol::engine::Revision;
+use yamabiko_protocol::engine::{Revision, SessionId};
 use yamabiko_protocol::http::Query;
 use yamabiko_protocol::parser::Packet;
 use yamabiko_protocol::socket::{encode, split_query};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::packet::Gone;
+use crate::recovery::Return;
 use crate::registry::Full;
 use crate::session::SessionKey;
 use crate::shard::{Errand, Shard, State};
@@ -47,6 +48,7 @@ impl Shard {
             self.with(|state| state.send_refusal(session, name, &INVALID, true));
             return Ok(());
         }
+        let back = auth.as_deref().and_then(|auth| self.returns(auth));
         let asked = self.with(|state| {
             // Whoever was asked may have ended the session.
             let Some(entry) = state.sessions.get(session) else { return Ok(None) };
@@ -62,10 +64,20 @@ impl Shard {
                 }
             }
         })?;
-        if let Some((socket, namespace)) = asked {
-            self.ask_application(socket, namespace, auth.as_deref());
+        match (asked, back) {
+            (Some((socket, namespace)), Some(back)) => self.restore(socket, namespace, back),
+            (Some((socket, namespace)), None) => {
+                self.ask_application(socket, namespace, auth.as_deref());
+            }
+            (None, _) => {}
         }
         Ok(())
+    }
+
+    /// What a client says that comes back, if it may.
+    fn returns(&self, auth: &str) -> Option<Return> {
+        self.0.settings.connection_state_recovery.as_ref()?;
+        Return::read(auth)
     }
 
     /// Revision 3 clients are in `/` without asking.
@@ -85,7 +97,12 @@ impl Shard {
         may
     }
 
-    fn ask_application(&self, socket: SocketKey, namespace: NamespaceId, auth: Option<&str>) {
+    pub(crate) fn ask_application(
+        &self,
+        socket: SocketKey,
+        namespace: NamespaceId,
+        auth: Option<&str>,
+    ) {
         self.guarded(Some(socket), || self.application().connect(socket, namespace, auth));
     }
 
@@ -176,6 +193,11 @@ impl Shard {
                 self.application().disconnecting(socket, namespace, app_state, reason);
             });
         }
+        if self.0.settings.connection_state_recovery.is_some() {
+            let mut data = None;
+            self.guarded(None, || data = self.application().data(app_state));
+            self.with(|state| state.end_course(socket, reason, data));
+        }
         self.with(|state| state.leave_rooms(socket));
         self.tell_room_news();
         if accepted {
@@ -254,6 +276,7 @@ impl State {
             acks: HashMap::new(),
             state: None,
             auth,
+            course: None,
             stamp: 0,
         });
         self.sessions[session].sockets.push((namespace, socket));
@@ -294,9 +317,11 @@ impl State {
         }
         let revision = self.sessions.get(session).map(|session| session.engine.revision());
         let revision = revision.unwrap_or(Revision::V4);
+        let pid = self.begin_course(socket);
+        let pid = pid.as_ref().map(SessionId::as_str);
         let name = self.namespaces[namespace].name.clone();
         self.send_own(session, |parser, out| {
-            parser.connect(out, revision, &name, id.as_str(), None);
+            parser.connect(out, revision, &name, id.as_str(), pid);
         });
         early
     }
@@ -322,6 +347,8 @@ impl State {
 
     /// Forgets a socket that has left its rooms; returns the acknowledgements it was waiting for.
     pub(crate) fn remove_socket(&mut self, socket: SocketKey) -> Option<Vec<AckCallback>> {
+        // Who was refused does not come back.
+        self.end_course(socket, DisconnectReason::ServerNamespaceDisconnect, None);
         let entry = self.sockets.remove(socket)?;
         if let Some(session) = self.sessions.get_mut(entry.session) {
             session.sockets.retain(|(_, other)| *other != socket);

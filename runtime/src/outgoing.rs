@@ -4,9 +4,11 @@
 //! and before the turn ends, so the application may do whatever it likes then.
 
 use crate::application::{NamespaceId, SocketKey, SocketState};
+use crate::emit::How;
 use crate::packet::{EmitArgs, EmitError, Encoded, Gone};
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
+use crate::socket::SocketEntry;
 
 /// Something that was sent to a socket that is watched.
 pub(crate) struct Outgoing {
@@ -58,19 +60,24 @@ impl State {
         });
     }
 
-    /// Sends an event to one socket that is watched.
-    pub(crate) fn emit_watched<T: EmitArgs + ?Sized>(
+    /// Sends an event to one socket that is watched, or may recover it.
+    pub(crate) fn emit_and_keep<T: EmitArgs + ?Sized>(
         &mut self,
         socket: SocketKey,
         session: SessionKey,
-        id: Option<u64>,
+        how: How,
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        let namespace = self.sockets[socket].namespace;
-        let encoded = self.encode_event(namespace, id, name, args)?;
+        let SocketEntry { namespace, course, .. } = &self.sockets[socket];
+        let (namespace, is_recoverable) = (*namespace, how.is_recoverable && course.is_some());
+        let serial = self.next_serial(is_recoverable);
+        let encoded = self.encode_event(namespace, how.id, serial, name, args)?;
         self.send_encoded(session, &encoded);
         self.metrics.events_out.add(1);
+        if let Some(serial) = serial {
+            self.log_direct(socket, serial, &encoded);
+        }
         self.note_outgoing(socket, &encoded);
         Ok(())
     }

@@ -14,6 +14,7 @@ use yamabiko_protocol::{msgpack, socket};
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::raw::RawArgs;
+use crate::recovery::Serial;
 use crate::session::SessionKey;
 use crate::shard::State;
 
@@ -188,7 +189,7 @@ const UNLIMITED: PacketLimits = PacketLimits {
 };
 
 impl Encoded {
-    fn json(text: &[u8], attachments: Vec<Bytes>) -> Self {
+    pub(crate) fn json(text: &[u8], attachments: Vec<Bytes>) -> Self {
         let text = std::str::from_utf8(text).expect("the encoder writes JSON text");
         let attachments = (!attachments.is_empty()).then(|| attachments.into());
         Self::Json { text: TextMessage::new(text), attachments }
@@ -212,7 +213,7 @@ impl Encoded {
         Some(())
     }
 
-    fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         match self {
             Self::Json { text, attachments } => {
                 let attachments = attachments.iter().flat_map(|all| all.iter());
@@ -224,11 +225,12 @@ impl Encoded {
 }
 
 impl State {
-    /// Encodes an event of a namespace.
+    /// Encodes an event of a namespace, with its offset if it can be recovered.
     pub(crate) fn encode_event<T: EmitArgs + ?Sized>(
         &mut self,
         namespace: NamespaceId,
         id: Option<u64>,
+        serial: Option<Serial>,
         name: &str,
         args: &T,
     ) -> Result<Encoded, EmitError> {
@@ -239,27 +241,38 @@ impl State {
             Parser::Default => {
                 let mut attachments = Vec::new();
                 args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
+                if let Some(serial) = serial {
+                    serial.append(&mut self.scratch);
+                }
                 Encoded::json(&self.scratch, attachments)
             }
             Parser::Msgpack => {
-                args.write_msgpack_event(&mut self.scratch, namespace, id, name)?;
+                match serial {
+                    None => args.write_msgpack_event(&mut self.scratch, namespace, id, name)?,
+                    Some(serial) => {
+                        let (bytes, count) = args.to_raw(Parser::Msgpack)?.with_serial(serial)?;
+                        let out = &mut self.scratch;
+                        msgpack::encode::event_raw(out, namespace, id, name, &bytes, count)?;
+                    }
+                }
                 Encoded::Msgpack(Bytes::copy_from_slice(&self.scratch))
             }
         })
     }
 
-    /// Sends an encoded packet to one socket's client.
-    pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) {
-        let Ok(session) = self.session_of(socket) else { return };
+    /// Sends an encoded packet to one socket's client, if it is there. Returns whether it was sent.
+    pub(crate) fn send(&mut self, socket: SocketKey, encoded: &Encoded, volatile: bool) -> bool {
+        let Ok(session) = self.session_of(socket) else { return false };
         if volatile && !self.is_writable(session) {
             self.metrics.volatile_dropped.add(1);
-            return;
+            return false;
         }
         self.send_encoded(session, encoded);
         self.metrics.events_out.add(1);
         if self.watches_outgoing {
             self.note_outgoing(socket, encoded);
         }
+        true
     }
 
     /// Sends an encoded packet; what is text and attachments with nothing in between.

@@ -11,6 +11,7 @@ use yamabiko_protocol::socket::encode;
 use yamabiko_protocol::{msgpack, socket};
 
 use crate::packet::EmitArgs;
+use crate::recovery::Serial;
 
 /// All arguments of an event or acknowledgement as they came, to be passed on without being read: in the
 /// form of the server's parser.
@@ -92,6 +93,14 @@ impl RawArgs {
                 call(&Args::Msgpack(msgpack::Args::new(bytes, *count)))
             }
         }
+    }
+
+    /// The same arguments as MessagePack, and how many they are, with an event's offset as the last.
+    pub(crate) fn with_serial(&self, serial: Serial) -> Result<(Vec<u8>, usize), EncodeError> {
+        let mut bytes = Vec::new();
+        let count = self.with_args(|args| args.write_msgpack(&mut bytes))?;
+        msgpack::encode::value(&mut bytes, &serial.to_string())?;
+        Ok((bytes, count + 1))
     }
 
     /// The same arguments as text and attachments; only a server with both kinds of them needs this.

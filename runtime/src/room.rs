@@ -49,6 +49,8 @@ pub(crate) struct Rooms {
     rooms: SlotMap<RoomKey, Room>,
     /// How many of them are namespaces themselves.
     everyones: usize,
+    /// Rooms that are heard of for those who may come back, and for how many.
+    held: HashMap<(NamespaceId, Box<str>), usize>,
 }
 
 /// The name under which a namespace's sockets are kept. No client or app can join a room of this name,
@@ -57,8 +59,8 @@ const EVERYONE: &str = "\0everyone";
 
 impl Rooms {
     pub(crate) fn new(shard: u8, directory: Arc<Directory>) -> Self {
-        let (by_name, rooms) = (Vec::new(), SlotMap::with_key());
-        Self { shard, directory, by_name, rooms, everyones: 0 }
+        let (by_name, rooms, held) = (Vec::new(), SlotMap::with_key(), HashMap::new());
+        Self { shard, directory, by_name, rooms, everyones: 0, held }
     }
 
     /// Makes ready for rooms of a namespace, in the place of whatever had its slot before.
@@ -194,8 +196,33 @@ impl Rooms {
         }
     }
 
+    /// Has this shard hear of a room (`None`: the namespace), whether it has members there or not, until
+    /// that is [released](Self::release) as often as it was held.
+    pub(crate) fn hold(&mut self, namespace: NamespaceId, name: Option<&str>) {
+        let name = name.unwrap_or(EVERYONE);
+        let holders = self.held.entry((namespace, name.into())).or_default();
+        *holders += 1;
+        if *holders == 1 {
+            self.directory.hold(namespace, name, self.shard);
+        }
+    }
+
+    /// Takes back one [hold](Self::hold).
+    pub(crate) fn release(&mut self, namespace: NamespaceId, name: Option<&str>) {
+        let key = (namespace, Box::from(name.unwrap_or(EVERYONE)));
+        let Some(holders) = self.held.get_mut(&key) else { return };
+        *holders -= 1;
+        if *holders == 0 {
+            self.directory.release(namespace, &key.1, self.shard);
+            self.held.remove(&key);
+        }
+    }
+
     /// Closes every room: the shard ends.
     pub(crate) fn close_all(&mut self) {
+        for (namespace, name) in std::mem::take(&mut self.held).into_keys() {
+            self.directory.release(namespace, &name, self.shard);
+        }
         let keys: Vec<RoomKey> = self.rooms.keys().collect();
         for key in keys {
             let room = &mut self.rooms[key];

@@ -52,6 +52,8 @@ pub struct Settings {
     /// Socket.IO's `cleanupEmptyChildNamespaces`: a dynamic namespace goes with its last socket on the
     /// node.
     pub cleanup_empty_child_namespaces: bool,
+    /// Socket.IO's `connectionStateRecovery`; off without it.
+    pub connection_state_recovery: Option<ConnectionStateRecovery>,
     /// Socket.IO's `maxHttpBufferSize`, in bytes: the largest message and polling body.
     pub max_http_buffer_size: usize,
     /// Socket.IO's `cors`; no header at all without it.
@@ -99,6 +101,20 @@ pub struct Limits {
     pub packet: PacketLimits,
 }
 
+/// What is kept for clients that come back. Each shard keeps its own.
+#[derive(Debug, Clone)]
+pub struct ConnectionStateRecovery {
+    /// Socket.IO's `maxDisconnectionDuration`: how long a client may be away.
+    pub max_disconnection_duration: Duration,
+    /// Socket.IO's `skipMiddlewares`: who comes back is not asked again.
+    pub skip_middlewares: bool,
+    /// Bytes of events that a shard keeps; the oldest go first, and with them the recovery of who needs
+    /// them.
+    pub log_bytes_max: usize,
+    /// Clients that may be away from a shard at a time; those who went first go first.
+    pub sessions_max: usize,
+}
+
 /// Sizes of one shard's io_uring.
 #[derive(Debug, Clone, Copy)]
 pub struct RingSettings {
@@ -131,6 +147,7 @@ impl Default for Settings {
             upgrade_timeout: Duration::from_millis(10_000),
             connect_timeout: Duration::from_millis(45_000),
             cleanup_empty_child_namespaces: false,
+            connection_state_recovery: None,
             max_http_buffer_size: MESSAGE_BYTES_MAX,
             cors: None,
             cookie: None,
@@ -156,6 +173,17 @@ impl Default for Limits {
             early_events_max: 128,
             http: HttpLimits::default(),
             packet: PacketLimits::default(),
+        }
+    }
+}
+
+impl Default for ConnectionStateRecovery {
+    fn default() -> Self {
+        Self {
+            max_disconnection_duration: Duration::from_secs(120),
+            skip_middlewares: true,
+            log_bytes_max: 64 * 1024 * 1024,
+            sessions_max: 100_000,
         }
     }
 }

@@ -35,6 +35,7 @@ use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
 use crate::outgoing::Outgoing;
 use crate::overtaken::Overtaken;
+use crate::recovery::{Notice, Recovery, RestoringKey};
 use crate::registry::Registry;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
 use crate::room::Rooms;
@@ -95,6 +96,8 @@ pub(crate) enum Timer {
     Ack(SocketKey, u64, u64),
     /// A shard waits for answers.
     Inquiry(InquiryKey),
+    /// A shard waits for what others have kept of a socket.
+    Restoring(RestoringKey),
 }
 
 /// Everything the shard owns.
@@ -117,6 +120,8 @@ pub(crate) struct State {
     pub(crate) joinings: SlotMap<JoiningKey, Joining>,
     /// Questions to other shards that are not answered yet.
     pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
+    /// What is kept for clients that may come back, if that is asked for.
+    pub(crate) recovery: Option<Box<Recovery>>,
     /// Spare write buffers.
     pub(crate) pool: Pool,
     trim_at_ms: u64,
@@ -167,6 +172,8 @@ pub(crate) enum Errand {
     Bury(SessionKey),
     /// This socket was accepted and has events that came before that.
     Replay(SocketKey, Vec<EarlyEvent>),
+    /// This shard tells itself something about a client that comes or goes.
+    Notice(Box<Notice>),
 }
 
 impl Shard {
@@ -202,6 +209,10 @@ impl Shard {
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
             inquiries: SlotMap::with_key(),
+            recovery: settings
+                .connection_state_recovery
+                .as_ref()
+                .map(|settings| Box::new(Recovery::new(id, settings, unix_ms()))),
             pool: Pool::default(),
             trim_at_ms: 0,
             dirty: Vec::new(),
@@ -375,6 +386,7 @@ impl Shard {
             Parcel::Joined { by, key } => self.with(|state| state.joined(by, key)),
             Parcel::Inquiry(inquiry) => self.respond(&inquiry),
             Parcel::News(news) => self.hear(news),
+            Parcel::Notice(notice) => self.notice(*notice),
             Parcel::Call(call) => call.run(self),
             Parcel::Drain => self.drain(),
         }
@@ -387,6 +399,7 @@ impl Shard {
                 Errand::Parse(connection) => self.parse_on(connection),
                 Errand::Bury(session) => self.bury(session),
                 Errand::Replay(socket, early) => self.replay_early_events(socket, early),
+                Errand::Notice(notice) => self.notice(*notice),
             }
         }
         self.tell_outgoing();
@@ -421,6 +434,7 @@ impl Shard {
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
             state.forget_old_joinings();
+            state.expire_absences();
             if now >= state.trim_at_ms {
                 state.trim_at_ms = now + TRIM_EVERY_MS;
                 state.pool.trim();
@@ -433,6 +447,7 @@ impl Shard {
                 Timer::Session(key) => self.session_timer(key),
                 Timer::Ack(socket, id, at_ms) => self.ack_timer(socket, id, at_ms),
                 Timer::Inquiry(key) => self.inquiry_timer(key),
+                Timer::Restoring(key) => self.restoring_timer(key),
             }
         }
         if accept_again {

@@ -10,6 +10,7 @@ use yamabiko_protocol::parser::{Args, Packet, PacketType, Parser};
 use yamabiko_protocol::socket::{Complete, DecodeError};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
+use crate::recovery::Course;
 use crate::room::Membership;
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
@@ -27,6 +28,8 @@ pub(crate) struct SocketEntry {
     pub(crate) state: Option<SocketState>,
     /// The raw JSON of the CONNECT payload.
     pub(crate) auth: Option<Box<str>>,
+    /// What it may have missed when it comes back, if it can.
+    pub(crate) course: Option<Box<Course>>,
     /// The last broadcast this socket has met.
     pub(crate) stamp: u64,
 }

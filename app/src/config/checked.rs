@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::Settings;
+use yamabiko_runtime::{ConnectionStateRecovery, Settings};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -156,6 +156,7 @@ impl Options {
             (settings.polling, settings.websocket) = transports(names)?;
         }
         settings.cors = self.cors()?;
+        settings.connection_state_recovery = self.recovery()?;
         if let Some(name) = &self.cookie {
             settings.cookie = cookie(name)?;
         }
@@ -178,7 +179,13 @@ impl Options {
         let has = |transport: &str, is_offered: bool| is_offered.then(|| transport.to_owned());
         let offered = [has("polling", settings.polling), has("websocket", settings.websocket)];
         let address = settings.listen;
+        let recovery = settings.connection_state_recovery.as_ref();
         let below = Self {
+            connection_state_recovery: Some(recovery.is_some()),
+            max_disconnection_duration: recovery.map(|it| it.max_disconnection_duration.into()),
+            skip_middlewares: recovery.map(|it| it.skip_middlewares),
+            recovery_log_bytes_max: recovery.map(|it| it.log_bytes_max),
+            recovery_sessions_max: recovery.map(|it| it.sessions_max),
             listen: Some(Listen { address: address.ip(), port: Some(address.port()) }),
             no_pin: Some(!settings.pin),
             transports: Some(List(offered.into_iter().flatten().collect())),
@@ -198,19 +205,40 @@ impl Options {
         SocketAddr::new(listen.address, port)
     }
 
+    fn recovery(&self) -> Result<Option<ConnectionStateRecovery>, ConfigError> {
+        if !self.connection_state_recovery.unwrap_or(false) {
+            return needs_none(
+                "connection-state-recovery",
+                &[
+                    ("max-disconnection-duration", self.max_disconnection_duration.is_some()),
+                    ("skip-middlewares", self.skip_middlewares.is_some()),
+                    ("recovery-log-bytes-max", self.recovery_log_bytes_max.is_some()),
+                    ("recovery-sessions-max", self.recovery_sessions_max.is_some()),
+                ],
+            );
+        }
+        let default = ConnectionStateRecovery::default();
+        let duration = self.max_disconnection_duration.map(Duration::from);
+        Ok(Some(ConnectionStateRecovery {
+            max_disconnection_duration: duration.unwrap_or(default.max_disconnection_duration),
+            skip_middlewares: self.skip_middlewares.unwrap_or(default.skip_middlewares),
+            log_bytes_max: self.recovery_log_bytes_max.unwrap_or(default.log_bytes_max),
+            sessions_max: self.recovery_sessions_max.unwrap_or(default.sessions_max),
+        }))
+    }
+
     fn cors(&mut self) -> Result<Option<Cors>, ConfigError> {
         let Some(List(origins)) = self.cors_origin.take() else {
-            let others = [
-                ("cors-credentials", self.cors_credentials.is_some()),
-                ("cors-methods", self.cors_methods.is_some()),
-                ("cors-allowed-headers", self.cors_allowed_headers.is_some()),
-                ("cors-exposed-headers", self.cors_exposed_headers.is_some()),
-                ("cors-max-age", self.cors_max_age.is_some()),
-            ];
-            return match others.iter().find(|(_, is_set)| *is_set) {
-                Some((name, _)) => Err(ConfigError(format!("{name} needs cors-origin"))),
-                None => Ok(None),
-            };
+            return needs_none(
+                "cors-origin",
+                &[
+                    ("cors-credentials", self.cors_credentials.is_some()),
+                    ("cors-methods", self.cors_methods.is_some()),
+                    ("cors-allowed-headers", self.cors_allowed_headers.is_some()),
+                    ("cors-exposed-headers", self.cors_exposed_headers.is_some()),
+                    ("cors-max-age", self.cors_max_age.is_some()),
+                ],
+            );
         };
         let mut cors = Cors { origins: self::origins(origins)?, ..Cors::default() };
         cors.credentials = self.cors_credentials.unwrap_or(cors.credentials);
@@ -220,6 +248,14 @@ impl Options {
             self.cors_exposed_headers.take().map(|list| list.0).unwrap_or_default();
         cors.max_age = self.cors_max_age.map(|time| Duration::from(time).as_secs());
         Ok(Some(cors))
+    }
+}
+
+/// Nothing, as `main` is off, unless an option is set that means something only with it.
+fn needs_none<T>(main: &str, others: &[(&str, bool)]) -> Result<Option<T>, ConfigError> {
+    match others.iter().find(|(_, is_set)| *is_set) {
+        Some((name, _)) => Err(ConfigError(format!("{name} needs {main}"))),
+        None => Ok(None),
     }
 }
 
@@ -329,6 +365,8 @@ mod tests {
             "--json-depth-max=7",
             "--ring-entries=1024",
             "--no-pin",
+            "--connection-state-recovery",
+            "--max-disconnection-duration=30s",
         ];
         let printed = flags(&arguments).effective().unwrap().to_toml().unwrap();
         let again = Options::from_toml(&printed).unwrap();
@@ -357,6 +395,7 @@ mod tests {
             (&["--cors-origin", ","], "cors-origin"),
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
+            (&["--skip-middlewares", "false"], "skip-middlewares needs connection-state-recovery"),
         ] {
             let error = refused(arguments);
             assert!(error.contains(named), "{error}");

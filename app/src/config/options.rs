@@ -178,6 +178,40 @@ pub struct Options {
     )]
     pub(super) cleanup_empty_child_namespaces: Option<bool>,
 
+    /// Give clients that come back soon their socket, with id, rooms, data and the events they missed
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_CONNECTION_STATE_RECOVERY",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) connection_state_recovery: Option<bool>,
+
+    /// How long those clients may be away [default: 2m]
+    #[arg(
+        long,
+        value_name = "TIME",
+        env = "YAMABIKO_MAX_DISCONNECTION_DURATION",
+        help_heading = SOCKETS
+    )]
+    pub(super) max_disconnection_duration: Option<Time>,
+
+    /// Do not put them through the namespace's guards again [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_SKIP_MIDDLEWARES",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub(super) skip_middlewares: Option<bool>,
+
     /// Largest message and polling body, in bytes [default: 1000000]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_MAX_HTTP_BUFFER_SIZE", help_heading = SOCKETS)]
     pub(super) max_http_buffer_size: Option<usize>,
@@ -260,6 +294,14 @@ pub struct Options {
     /// Events of one socket that may wait for its namespace's guards or middleware [default: 128]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_EARLY_EVENTS_MAX", help_heading = LIMITS)]
     pub(super) early_events_max: Option<usize>,
+
+    /// Events that a shard keeps for clients that come back, in bytes [default: 67108864]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_RECOVERY_LOG_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) recovery_log_bytes_max: Option<usize>,
+
+    /// Clients that may be away from a shard at a time and come back [default: 100000]
+    #[arg(long, value_name = "COUNT", env = "YAMABIKO_RECOVERY_SESSIONS_MAX", help_heading = LIMITS)]
+    pub(super) recovery_sessions_max: Option<usize>,
 
     /// Request line and headers together, in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_HEAD_BYTES_MAX", help_heading = LIMITS)]

@@ -19,6 +19,7 @@ const options = {
   maxHttpBufferSize: number("MAX_HTTP_BUFFER_SIZE"),
   allowEIO3: env.ALLOW_EIO3 === "1",
   cookie: env.COOKIE === undefined ? undefined : true,
+  connectionStateRecovery: env.RECOVERY === "1" ? {} : undefined,
   cors: env.CORS && { origin: env.CORS === "*" ? "*" : [env.CORS], credentials: true },
 };
 // An option that is present and undefined would replace its default.
