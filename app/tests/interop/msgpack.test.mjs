@@ -117,14 +117,16 @@ withServer("msgpack packets", { ...env, CONNECT_TIMEOUT: "5000", MAX_HTTP_BUFFER
     frames.send({ type: 0, nsp: CUSTOM });
     await frames.next();
     await frames.next();
-    frames.send({ type: 2, nsp: CUSTOM, data: ["bye", false] });
-    assert.deepEqual(await frames.next(), { type: 1, nsp: CUSTOM });
     frames.send({ type: 1, nsp: ROOT });
+    frames.send({ type: 2, nsp: CUSTOM, data: ["message", 1] });
+    assert.deepEqual(await frames.next(), { type: 2, data: ["message-back", 1], nsp: CUSTOM });
     frames.send({ type: 0, nsp: ROOT });
     const { type, data } = await frames.next();
     assert.equal(type, 0);
     assert.notEqual(data.sid, frames.id);
     await frames.next();
+    frames.send({ type: 2, nsp: CUSTOM, data: ["bye", false] });
+    assert.deepEqual(await frames.next(), { type: 1, nsp: CUSTOM });
     await echoes(frames);
   });
 
