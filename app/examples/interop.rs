@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
-//! Environment: `PORT`, `SHARDS`, `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`), `COOKIE`,
-//! `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
@@ -124,6 +124,9 @@ fn config() -> Config {
     let settings = &mut config.settings;
     settings.listen = ([127, 0, 0, 1], variable("PORT").unwrap_or(0)).into();
     settings.shards = variable("SHARDS");
+    if let Some(parser) = variable("PARSER") {
+        settings.parser = parser;
+    }
     settings.allow_eio3 = variable("ALLOW_EIO3") == Some(1);
     if let Some(path) = variable("EIO_PATH") {
         settings.path = path;

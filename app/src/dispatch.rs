@@ -6,7 +6,7 @@
 
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::{Event, KeptEvent};
+use yamabiko_protocol::parser::{Event, KeptEvent};
 
 use crate::ArgsError;
 use crate::answer::{Call, EventError, Reject};

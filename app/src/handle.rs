@@ -2,6 +2,7 @@
 
 use std::future::Future;
 
+use yamabiko_protocol::parser::Parser;
 use yamabiko_runtime::{EmitArgs, EmitError, Outside, RawArgs, Shard, Unreached};
 
 use crate::broadcast::Broadcast;
@@ -30,6 +31,7 @@ use crate::server::Core;
 #[derive(Debug, Clone)]
 pub struct Handle {
     outside: Outside,
+    parser: Parser,
 }
 
 /// Sockets of a namespace, told from outside: what [`Broadcast`] is to handlers.
@@ -37,6 +39,7 @@ pub struct Handle {
 #[must_use = "nothing is done before `emit` or another verb"]
 pub struct Meant {
     outside: Outside,
+    parser: Parser,
     namespace: String,
     /// `None` is everybody.
     rooms: Option<Vec<String>>,
@@ -45,8 +48,8 @@ pub struct Meant {
 }
 
 impl Handle {
-    pub(crate) fn new(outside: Outside) -> Self {
-        Self { outside }
+    pub(crate) fn new(outside: Outside, parser: Parser) -> Self {
+        Self { outside, parser }
     }
 
     /// How many cores the server has.
@@ -58,6 +61,7 @@ impl Handle {
     pub fn of(&self, namespace: &str) -> Meant {
         Meant {
             outside: self.outside.clone(),
+            parser: self.parser,
             namespace: namespace.into(),
             rooms: None,
             except: Vec::new(),
@@ -152,13 +156,13 @@ impl Meant {
     /// Sends the event. The arguments are read before this returns.
     ///
     /// # Errors
-    /// [`TellError`](crate::TellError): the arguments cannot be JSON, the name is reserved, or the server
+    /// [`TellError`](crate::TellError): the arguments cannot be sent, the name is reserved, or the server
     /// was not reached. A namespace that does not exist is logged by the core.
     pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), TellError> {
         yamabiko_protocol::socket::encode::check_name(event)
             .map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
         let args: RawArgs =
-            args.to_raw().map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
+            args.to_raw(self.parser).map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
         let event = event.to_owned();
         self.tell(move |sockets| {
             if let Err(error) = sockets.emit(&event, &args) {

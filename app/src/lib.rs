@@ -149,7 +149,9 @@ pub use room::Room;
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
-pub use yamabiko_protocol::socket::{Args, ArgsError, Binary, Event};
+pub use yamabiko_protocol::msgpack::Date;
+pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
+pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
     ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, JoinError,
     RawArgs, ServeError, Settings, ShardMetrics, Unreached,

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 
 use crate::handler::{EventHandler, handle_of};
 use crate::rare::{Direction, ListenerId, OnAny, Place};

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 
 use crate::answer::Reject;
 use crate::marker::{Async, Sync};

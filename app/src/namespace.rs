@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 use yamabiko_runtime::{DisconnectReason, EmitArgs, RoomChange, ServerReply, Shard};
 
 use crate::answer::{EventError, Outcome, Reject};

@@ -7,7 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use yamabiko_protocol::socket::{Event, KeptEvent};
+use yamabiko_protocol::parser::{Event, KeptEvent};
 
 use crate::actor::Resident;
 use crate::handler::Handle;
@@ -239,7 +239,7 @@ mod tests {
 
     fn held(text: &str) -> KeptEvent {
         let packet = decode(text, &PacketLimits::default()).unwrap();
-        KeptEvent::from(&packet.event(&[]).unwrap())
+        KeptEvent::from(&Event::from(packet.event(&[]).unwrap()))
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use yamabiko_protocol::http::{Head, Method};
-use yamabiko_protocol::socket::{Args, Event};
+use yamabiko_protocol::parser::{Args, Event};
 use yamabiko_runtime::{
     Application, DisconnectReason, Exchange, HttpReply, NamespaceId, RoomChange, ServerReply,
     Shard, SocketKey, SocketState,

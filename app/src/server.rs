@@ -174,6 +174,7 @@ impl Server {
             let app = factory(Core::new(shard.clone()));
             Rc::new(Running::new(app, bundle.clone(), shard))
         };
+        let parser = settings.parser;
         yamabiko_runtime::serve(settings, make, move |ready| {
             if announce {
                 // Whoever asked for it may have gone; the server has not.
@@ -182,7 +183,7 @@ impl Server {
                 let _ = stdout.flush();
             }
             let yamabiko_runtime::Ready { address, metrics, outside } = ready;
-            on_ready(Ready { address, metrics, handle: Handle::new(outside) });
+            on_ready(Ready { address, metrics, handle: Handle::new(outside, parser) });
         })
     }
 }

@@ -132,7 +132,7 @@ fn watched() -> Namespace {
     Namespace::new()
         .on_connect(async |socket: Socket| socket.emit("welcome", &()))
         .on_any_outgoing(move |socket, event| {
-            let (args, attachments) = (event.args.as_str(), event.args.attachments().len());
+            let (args, attachments) = (event.args.json(), event.args.attachments().len());
             let line = format!("{} {args} {attachments} {:?}", event.name, event.id);
             seen.borrow_mut().push(format!("{}: {line}", socket.id()));
             if &*event.name == "answered" {
@@ -189,7 +189,7 @@ fn own() -> Namespace {
             let first = what.starts_with("first");
             let listener = move |socket: &Socket, event: &Event<'_>| {
                 if &*event.name == "heard" {
-                    socket.emit("went", &(&what, event.args.as_str())).unwrap();
+                    socket.emit("went", &(&what, event.args.json())).unwrap();
                 }
             };
             let id = match first {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use tungstenite::{Message, WebSocket};
 use yamabiko_protocol::message::TextMessage;
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 use yamabiko_runtime::{
     Application, DisconnectReason, EmitOptions, NamespaceId, Settings, Shard, SocketKey,
     SocketState, Target, serve,

@@ -6,7 +6,7 @@
 //! core; so everything in it can be fuzzed, property-tested and simulated.
 //!
 //! It may depend on parsers and encoders only (`httparse`, tungstenite's frame types, `serde_json`,
-//! `base64`); never on a runtime, a socket or a logger.
+//! `rmp`, `base64`); never on a runtime, a socket or a logger.
 //!
 //! | module | what it owns |
 //! |---|---|
@@ -16,11 +16,15 @@
 //! | [`message`] | one outgoing message, encoded once for every transport |
 //! | [`engine`] | Engine.IO packets, payloads, request verification, the session state machine |
 //! | [`socket`] | Socket.IO packets, attachments, arguments, acknowledgement ids |
+//! | [`msgpack`] | the same packets in MessagePack |
+//! | [`parser`] | either of the two: which one a server uses, and what handlers get |
 #![forbid(unsafe_code)]
 
 pub mod engine;
 pub mod http;
 pub mod limits;
 pub mod message;
+pub mod msgpack;
+pub mod parser;
 pub mod socket;
 pub mod websocket;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::message::{Message, TextMessage};
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 use yamabiko_runtime::{
     Application, DisconnectReason, EngineApplication, NamespaceId, SessionKey, Settings, Shard,
     SocketKey, SocketState, serve,

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use yamabiko_protocol::engine::Data;
 use yamabiko_protocol::http::Head;
-use yamabiko_protocol::socket::{Args, Event};
+use yamabiko_protocol::parser::{Args, Event};
 
 use crate::exchange::Exchange;
 use crate::inquiry::ServerReply;

@@ -159,9 +159,7 @@ impl Shard {
         self.with(|state| {
             let session = state.session_of(socket)?;
             let namespace = state.namespace_name(socket);
-            state.send_written(session, |out, attachments| {
-                args.write_ack(out, attachments, &namespace, id)
-            })?;
+            state.send_ack(session, &namespace, id, args)?;
             state.metrics.events_out.add(1);
             Ok::<_, EmitError>(())
         })?;
@@ -217,9 +215,7 @@ impl State {
         }
         let How { id, .. } = how;
         let namespace = self.namespace_name(socket);
-        self.send_written(session, |out, attachments| {
-            args.write_event(out, attachments, &namespace, id, name)
-        })?;
+        self.send_event(session, &namespace, id, name, args)?;
         self.metrics.events_out.add(1);
         Ok(())
     }

@@ -8,14 +8,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use yamabiko_protocol::socket::EncodeError;
+use yamabiko_protocol::parser::EncodeError;
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::broadcast::Target;
 use crate::emit::Handshake;
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
-use crate::packet::{EmitArgs, EmitError, Encoded, RawArgs};
+use crate::packet::{EmitArgs, EmitError, Encoded};
+use crate::raw::RawArgs;
 use crate::shard::{Shard, State, Timer};
 use crate::socket::AckCallback;
 
@@ -160,7 +161,7 @@ impl Shard {
         done: OnGathered,
     ) -> Result<(), EmitError> {
         yamabiko_protocol::socket::encode::check_name(event)?;
-        let args = args.to_raw()?;
+        let args = args.to_raw(self.settings().parser)?;
         let shards = self.with(|state| state.interested(namespace, &target));
         let question = Question::Acks { target, event: event.into(), args, timeout };
         self.ask(namespace, shards, question, timeout, done);
@@ -177,7 +178,8 @@ impl Shard {
         event: &str,
         args: &T,
     ) -> Result<(), EncodeError> {
-        let question = Question::Server { event: event.into(), args: args.to_raw()? };
+        let args = args.to_raw(self.settings().parser)?;
+        let question = Question::Server { event: event.into(), args };
         self.spread(&Arc::new(Inquiry { namespace, question, asker: None }), self.all_shards());
         self.nudge();
         Ok(())
@@ -195,7 +197,8 @@ impl Shard {
         timeout: Duration,
         done: OnGathered,
     ) -> Result<(), EncodeError> {
-        let question = Question::Server { event: event.into(), args: args.to_raw()? };
+        let args = args.to_raw(self.settings().parser)?;
+        let question = Question::Server { event: event.into(), args };
         let others = self.all_shards().without(self.0.id);
         self.ask(namespace, others, question, timeout, done);
         Ok(())
@@ -431,7 +434,7 @@ impl ServerReply {
     /// # Errors
     /// The answer cannot be put into JSON; there is none then.
     pub fn answer<T: EmitArgs + ?Sized>(mut self, args: &T) -> Result<(), EncodeError> {
-        let args = args.to_raw()?;
+        let args = args.to_raw(self.shard.settings().parser)?;
         self.is_answered = true;
         let (due, shard) = (shard_name(self.shard.id()), self.shard.id());
         self.shard.tell(self.asker, Tidings::Came { due, item: Item::Server { shard, args } });

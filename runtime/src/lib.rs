@@ -21,7 +21,7 @@
 //! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
 //! | `registry`, `catalog`, `census` | the namespaces of the node, those that a shard has met; how many there are of everything |
-//! | `packet`, `emit`, `task` | what is sent to sockets; the futures of handlers |
+//! | `packet`, `raw`, `emit`, `task` | what is sent to sockets, also without being read; the futures of handlers |
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
 //! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
@@ -60,6 +60,7 @@ mod overtaken;
 mod packet;
 mod polling;
 mod preflight;
+mod raw;
 mod recovery;
 mod registry;
 mod request;
@@ -90,8 +91,9 @@ pub use membership::JoinError;
 pub use metrics::{Counter, ShardMetrics};
 pub use operation::Operation;
 pub use outside::{Outside, Unreached};
-pub use packet::{EmitArgs, EmitError, Gone, RawArgs};
+pub use packet::{EmitArgs, EmitError, Gone};
 pub use preflight::Unfit;
+pub use raw::RawArgs;
 pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};

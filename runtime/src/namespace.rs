@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use yamabiko_protocol::engine::{Revision, SessionId};
 use yamabiko_protocol::http::Query;
-use yamabiko_protocol::socket::{Packet, encode, split_query};
+use yamabiko_protocol::parser::Packet;
+use yamabiko_protocol::socket::{encode, split_query};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::packet::Gone;
@@ -164,10 +165,7 @@ impl Shard {
             };
             for socket in &sockets {
                 let namespace = state.namespace_name(*socket);
-                let _ = state.send_written(session, |out, _| {
-                    encode::disconnect(out, &namespace);
-                    Ok::<(), ()>(())
-                });
+                state.send_own(session, |parser, out| parser.disconnect(out, &namespace));
             }
             if close {
                 state.close_session_gracefully(session);
@@ -240,10 +238,10 @@ impl State {
         // Revision 4 of Socket.IO had its authentication in the namespace's query string.
         let (name, auth) = match entry.engine.revision() {
             Revision::V3 => {
-                let (name, query) = split_query(packet.namespace);
+                let (name, query) = split_query(packet.namespace());
                 (name, query.map(query_as_json))
             }
-            Revision::V4 => (packet.namespace, packet.data.map(Box::<str>::from)),
+            Revision::V4 => (packet.namespace(), packet.auth().map_err(|_| Violation::Auth)?),
         };
         if self.socket_in(session, name).is_some() {
             return Err(Violation::JoinedAlready);
@@ -318,15 +316,12 @@ impl State {
             session.connect_deadline_ms = None;
         }
         let revision = self.sessions.get(session).map(|session| session.engine.revision());
+        let revision = revision.unwrap_or(Revision::V4);
         let pid = self.begin_course(socket);
         let pid = pid.as_ref().map(SessionId::as_str);
         let name = self.namespaces[namespace].name.clone();
-        let _ = self.send_written(session, |out, _| {
-            match revision {
-                Some(Revision::V3) => encode::connect_v4(out, &name),
-                _ => encode::connect(out, &name, id.as_str(), pid),
-            }
-            Ok::<(), ()>(())
+        self.send_own(session, |parser, out| {
+            parser.connect(out, revision, &name, id.as_str(), pid);
         });
         early
     }
@@ -341,15 +336,12 @@ impl State {
         unknown: bool,
     ) {
         let Some(entry) = self.sessions.get(session) else { return };
-        let revision = entry.engine.revision();
-        let _ = self.send_written(session, |out, _| {
-            match revision {
-                Revision::V3 if !unknown => {
-                    encode::connect_error_v4(out, namespace, refusal.message, refusal.data)
-                }
-                _ => encode::connect_error(out, namespace, refusal.message, refusal.data),
-            }
-            Ok::<(), ()>(())
+        let revision = match entry.engine.revision() {
+            Revision::V3 if !unknown => Revision::V3,
+            _ => Revision::V4,
+        };
+        self.send_own(session, |parser, out| {
+            parser.connect_error(out, revision, namespace, refusal.message, refusal.data);
         });
     }
 

@@ -3,9 +3,6 @@
 //! Only for sockets that it watches. What was encoded for the client is read again, after the state is free
 //! and before the turn ends, so the application may do whatever it likes then.
 
-use yamabiko_protocol::limits::PacketLimits;
-use yamabiko_protocol::socket::decode;
-
 use crate::application::{NamespaceId, SocketKey, SocketState};
 use crate::emit::How;
 use crate::packet::{EmitArgs, EmitError, Encoded, Gone};
@@ -21,14 +18,6 @@ pub(crate) struct Outgoing {
     state: Option<SocketState>,
     encoded: Encoded,
 }
-
-/// What we have written ourselves is read again, whatever its size.
-const UNLIMITED: PacketLimits = PacketLimits {
-    attachments_max: usize::MAX,
-    attachment_bytes_max: usize::MAX,
-    namespace_bytes_max: usize::MAX,
-    json_depth_max: usize::MAX,
-};
 
 impl Shard {
     /// Has the application told of the events that are sent to this socket from now on.
@@ -48,15 +37,14 @@ impl Shard {
     pub(crate) fn tell_outgoing(&self) {
         for outgoing in self.with(|state| std::mem::take(&mut state.outgoing)) {
             let Outgoing { socket, namespace, state, encoded } = outgoing;
-            // Data that only looks like a placeholder for an attachment is refused here.
-            let packet = decode(encoded.text(), &UNLIMITED).ok();
-            let Some(event) = packet.as_ref().and_then(|it| it.event(encoded.attachments())) else {
-                tracing::debug!("an event that was sent cannot be read again");
-                continue;
-            };
-            self.guarded(Some(socket), || {
-                self.application().outgoing(socket, namespace, state.as_ref(), &event);
+            let told = encoded.with_event(|event| {
+                self.guarded(Some(socket), || {
+                    self.application().outgoing(socket, namespace, state.as_ref(), event);
+                });
             });
+            if told.is_none() {
+                tracing::debug!("an event that was sent cannot be read again");
+            }
         }
     }
 }

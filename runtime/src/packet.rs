@@ -1,16 +1,19 @@
 //! Outgoing Socket.IO packets: encoded once, then handed to sessions in the form each needs.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
-use smallvec::SmallVec;
+use yamabiko_protocol::limits::PacketLimits;
 use yamabiko_protocol::message::{Message, TextMessage};
-use yamabiko_protocol::socket::{Args, ArgsError, EncodeError, encode};
+use yamabiko_protocol::parser::{EncodeError, Event, Packet, Parser};
+use yamabiko_protocol::socket::encode;
+use yamabiko_protocol::{msgpack, socket};
 
 use crate::application::{NamespaceId, SocketKey};
+use crate::raw::RawArgs;
 use crate::recovery::Serial;
 use crate::session::SessionKey;
 use crate::shard::State;
@@ -90,8 +93,25 @@ pub trait EmitArgs {
         id: u64,
     ) -> Result<(), EncodeError>;
 
-    /// The arguments alone.
-    fn to_raw(&self) -> Result<RawArgs, EncodeError>;
+    /// Appends the event's packet to `out` as MessagePack.
+    fn write_msgpack_event(
+        &self,
+        out: &mut Vec<u8>,
+        namespace: &str,
+        id: Option<u64>,
+        name: &str,
+    ) -> Result<(), EncodeError>;
+
+    /// The same for an acknowledgement.
+    fn write_msgpack_ack(
+        &self,
+        out: &mut Vec<u8>,
+        namespace: &str,
+        id: u64,
+    ) -> Result<(), EncodeError>;
+
+    /// The arguments alone, in the form of that parser. Those that are raw already keep the form they have.
+    fn to_raw(&self, parser: Parser) -> Result<RawArgs, EncodeError>;
 }
 
 impl<T: Serialize + ?Sized> EmitArgs for T {
@@ -116,127 +136,91 @@ impl<T: Serialize + ?Sized> EmitArgs for T {
         encode::ack(out, attachments, namespace, id, self)
     }
 
-    fn to_raw(&self) -> Result<RawArgs, EncodeError> {
-        let (mut json, mut attachments) = (Vec::new(), Vec::new());
-        encode::args(&mut json, &mut attachments, self)?;
-        let json = String::from_utf8(json).expect("the encoder writes JSON text").into();
-        Ok(RawArgs { json, attachments: attachments.into() })
-    }
-}
-
-/// All arguments of an event or acknowledgement as they came, to be passed on without being read.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct RawArgs {
-    json: Box<str>,
-    /// One is by far the most frequent number.
-    attachments: SmallVec<[Bytes; 1]>,
-}
-
-impl RawArgs {
-    /// The arguments as JSON text, separated by commas. An attachment stands there as its placeholder.
-    pub fn as_str(&self) -> &str {
-        &self.json
-    }
-
-    /// The attachments, in the order in which placeholders number them.
-    pub fn attachments(&self) -> &[Bytes] {
-        &self.attachments
-    }
-}
-
-impl RawArgs {
-    /// Reads the argument at `index`, `null` if there are not that many.
-    ///
-    /// # Errors
-    /// The argument does not fit.
-    pub fn parse_arg<T: DeserializeOwned>(&self, index: usize) -> Result<T, ArgsError> {
-        self.with_args(|args| args.parse_arg(index))
-    }
-
-    /// Reads all arguments as a tuple: see [`Args::parse_tuple`].
-    ///
-    /// # Errors
-    /// The first argument that does not fit.
-    pub fn parse_tuple<T: DeserializeOwned>(&self) -> Result<T, ArgsError> {
-        self.with_args(|args| args.parse_tuple())
-    }
-
-    /// Lends them as a handler gets them.
-    pub(crate) fn with_args<R>(&self, call: impl FnOnce(&Args<'_>) -> R) -> R {
-        let array = format!("[{}]", self.json);
-        call(&Args::of_array(&array, &self.attachments).expect("these are brackets"))
-    }
-}
-
-impl From<&Args<'_>> for RawArgs {
-    fn from(args: &Args<'_>) -> Self {
-        Self { json: args.as_str().into(), attachments: args.attachments().into() }
-    }
-}
-
-impl EmitArgs for RawArgs {
-    fn write_event(
+    fn write_msgpack_event(
         &self,
         out: &mut Vec<u8>,
-        attachments: &mut Vec<Bytes>,
         namespace: &str,
         id: Option<u64>,
         name: &str,
     ) -> Result<(), EncodeError> {
-        encode::event_raw(out, namespace, id, name, &self.json, self.attachments.len())?;
-        attachments.extend_from_slice(&self.attachments);
-        Ok(())
+        msgpack::encode::event(out, namespace, id, name, self)
     }
 
-    fn write_ack(
+    fn write_msgpack_ack(
         &self,
         out: &mut Vec<u8>,
-        attachments: &mut Vec<Bytes>,
         namespace: &str,
         id: u64,
     ) -> Result<(), EncodeError> {
-        encode::ack_raw(out, namespace, id, &self.json, self.attachments.len());
-        attachments.extend_from_slice(&self.attachments);
-        Ok(())
+        msgpack::encode::ack(out, namespace, id, self)
     }
 
-    fn to_raw(&self) -> Result<RawArgs, EncodeError> {
-        Ok(self.clone())
+    fn to_raw(&self, parser: Parser) -> Result<RawArgs, EncodeError> {
+        match parser {
+            Parser::Default => {
+                let (mut json, mut attachments) = (Vec::new(), Vec::new());
+                encode::args(&mut json, &mut attachments, self)?;
+                Ok(RawArgs::json(json, attachments))
+            }
+            Parser::Msgpack => {
+                let mut bytes = Vec::new();
+                let count = msgpack::encode::args(&mut bytes, self)?;
+                Ok(RawArgs::msgpack(&bytes, count))
+            }
+        }
     }
 }
 
-/// One packet, encoded: its text and what follows it. Clones share their bytes.
+/// One packet, encoded in the form of the server's parser. Clones share their bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Encoded {
-    text: TextMessage,
-    attachments: Option<Arc<[Bytes]>>,
+pub(crate) enum Encoded {
+    /// Its text, and what follows it.
+    Json { text: TextMessage, attachments: Option<Arc<[Bytes]>> },
+    /// All of it.
+    Msgpack(Bytes),
 }
+
+/// What we have written ourselves is read again, whatever its size.
+const UNLIMITED: PacketLimits = PacketLimits {
+    attachments_max: usize::MAX,
+    attachment_bytes_max: usize::MAX,
+    namespace_bytes_max: usize::MAX,
+    json_depth_max: usize::MAX,
+};
 
 impl Encoded {
-    pub(crate) fn new(text: &[u8], attachments: Vec<Bytes>) -> Self {
+    pub(crate) fn json(text: &[u8], attachments: Vec<Bytes>) -> Self {
         let text = std::str::from_utf8(text).expect("the encoder writes JSON text");
         let attachments = (!attachments.is_empty()).then(|| attachments.into());
-        Self { text: TextMessage::new(text), attachments }
+        Self::Json { text: TextMessage::new(text), attachments }
     }
 
-    /// The packet's text.
-    pub(crate) fn text(&self) -> &str {
-        &self.text.packet()[1..]
-    }
-
-    pub(crate) fn attachments(&self) -> &[Bytes] {
-        self.attachments.as_deref().unwrap_or_default()
+    /// Lends the event that it is. `None`: it cannot be read again, as data of the default parser may only
+    /// look like a placeholder for an attachment.
+    pub(crate) fn with_event(&self, call: impl FnOnce(&Event<'_>)) -> Option<()> {
+        let event = match self {
+            Self::Json { text, attachments } => {
+                let packet = socket::decode(&text.packet()[1..], &UNLIMITED).ok()?;
+                let attachments = attachments.as_deref().unwrap_or_default();
+                return Packet::Json(&packet, attachments).event().map(|event| call(&event));
+            }
+            Self::Msgpack(bytes) => {
+                let packet = msgpack::decode(bytes, &UNLIMITED).ok()?;
+                packet.event()?.into()
+            }
+        };
+        call(&event);
+        Some(())
     }
 
     pub(crate) fn weight(&self) -> usize {
-        let attachments = self.attachments.iter().flat_map(|all| all.iter());
-        self.text.frame().len() + attachments.map(Bytes::len).sum::<usize>()
-    }
-
-    fn messages(&self) -> impl Iterator<Item = Message> {
-        let attachments = self.attachments.iter().flat_map(|all| all.iter());
-        std::iter::once(Message::Text(self.text.clone()))
-            .chain(attachments.map(|bytes| Message::Binary(bytes.clone())))
+        match self {
+            Self::Json { text, attachments } => {
+                let attachments = attachments.iter().flat_map(|all| all.iter());
+                text.frame().len() + attachments.map(Bytes::len).sum::<usize>()
+            }
+            Self::Msgpack(bytes) => bytes.len(),
+        }
     }
 }
 
@@ -250,15 +234,30 @@ impl State {
         name: &str,
         args: &T,
     ) -> Result<Encoded, EmitError> {
-        let mut attachments = Vec::new();
         self.scratch.clear();
         // One that this shard has not met has none of its sockets, or is no more.
         let namespace = &self.namespaces.get(namespace).ok_or(EmitError::Gone)?.name;
-        args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
-        if let Some(serial) = serial {
-            serial.append(&mut self.scratch);
-        }
-        Ok(Encoded::new(&self.scratch, attachments))
+        Ok(match self.settings.parser {
+            Parser::Default => {
+                let mut attachments = Vec::new();
+                args.write_event(&mut self.scratch, &mut attachments, namespace, id, name)?;
+                if let Some(serial) = serial {
+                    serial.append(&mut self.scratch);
+                }
+                Encoded::json(&self.scratch, attachments)
+            }
+            Parser::Msgpack => {
+                match serial {
+                    None => args.write_msgpack_event(&mut self.scratch, namespace, id, name)?,
+                    Some(serial) => {
+                        let (bytes, count) = args.to_raw(Parser::Msgpack)?.with_serial(serial)?;
+                        let out = &mut self.scratch;
+                        msgpack::encode::event_raw(out, namespace, id, name, &bytes, count)?;
+                    }
+                }
+                Encoded::Msgpack(Bytes::copy_from_slice(&self.scratch))
+            }
+        })
     }
 
     /// Sends an encoded packet to one socket's client, if it is there. Returns whether it was sent.
@@ -276,17 +275,95 @@ impl State {
         true
     }
 
-    /// Sends an encoded packet: the text and its attachments, with nothing in between.
+    /// Sends an encoded packet; what is text and attachments with nothing in between.
     pub(crate) fn send_encoded(&mut self, session: SessionKey, encoded: &Encoded) {
-        if self.has_room(session, encoded.weight()) {
-            for message in encoded.messages() {
-                self.send_message(session, message);
+        if !self.has_room(session, encoded.weight()) {
+            return;
+        }
+        match encoded {
+            Encoded::Json { text, attachments } => {
+                self.send_message(session, Message::Text(text.clone()));
+                for bytes in attachments.iter().flat_map(|all| all.iter()) {
+                    self.send_message(session, Message::Binary(bytes.clone()));
+                }
+            }
+            Encoded::Msgpack(bytes) => self.send_message(session, Message::Binary(bytes.clone())),
+        }
+    }
+
+    /// Sends an event to one client.
+    pub(crate) fn send_event<T: EmitArgs + ?Sized>(
+        &mut self,
+        session: SessionKey,
+        namespace: &str,
+        id: Option<u64>,
+        name: &str,
+        args: &T,
+    ) -> Result<(), EncodeError> {
+        match self.settings.parser {
+            Parser::Default => self.send_written(session, |out, attachments| {
+                args.write_event(out, attachments, namespace, id, name)
+            }),
+            Parser::Msgpack => {
+                self.send_packed(session, |out| args.write_msgpack_event(out, namespace, id, name))
             }
         }
     }
 
+    /// Sends an acknowledgement to one client.
+    pub(crate) fn send_ack<T: EmitArgs + ?Sized>(
+        &mut self,
+        session: SessionKey,
+        namespace: &str,
+        id: u64,
+        args: &T,
+    ) -> Result<(), EncodeError> {
+        match self.settings.parser {
+            Parser::Default => self.send_written(session, |out, attachments| {
+                args.write_ack(out, attachments, namespace, id)
+            }),
+            Parser::Msgpack => {
+                self.send_packed(session, |out| args.write_msgpack_ack(out, namespace, id))
+            }
+        }
+    }
+
+    /// Sends one of the server's own packets to one client.
+    pub(crate) fn send_own(
+        &mut self,
+        session: SessionKey,
+        write: impl FnOnce(Parser, &mut Vec<u8>),
+    ) {
+        let parser = self.settings.parser;
+        let written = |out: &mut Vec<u8>| {
+            write(parser, out);
+            Ok::<(), Infallible>(())
+        };
+        let Ok(()) = match parser {
+            Parser::Default => self.send_written(session, |out, _| written(out)),
+            Parser::Msgpack => self.send_packed(session, written),
+        };
+    }
+
+    /// Sends the MessagePack that `write` writes to one client, without a copy in between where its
+    /// transport allows.
+    fn send_packed<E>(
+        &mut self,
+        session: SessionKey,
+        write: impl FnOnce(&mut Vec<u8>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        scratch.clear();
+        let written = write(&mut scratch);
+        if written.is_ok() {
+            self.send_bytes(session, &scratch);
+        }
+        self.scratch = scratch;
+        written
+    }
+
     /// Sends what `write` encodes to one client, without a copy in between where its transport allows.
-    pub(crate) fn send_written<E>(
+    fn send_written<E>(
         &mut self,
         session: SessionKey,
         write: impl FnOnce(&mut Vec<u8>, &mut Vec<Bytes>) -> Result<(), E>,

@@ -204,6 +204,29 @@ impl State {
         }
     }
 
+    /// Sends a binary message that is not encoded for sharing.
+    pub(crate) fn send_bytes(&mut self, key: SessionKey, bytes: &[u8]) {
+        if !self.has_room(key, bytes.len()) {
+            return;
+        }
+        match self.sessions.get(key).map(|entry| entry.engine.route()) {
+            Some(Route::WebSocket { to, form }) if !form.is_text() => {
+                if let Some(connection) = self.connections.get_mut(to) {
+                    connection.outbox.write(&mut self.pool, |out| {
+                        put_header(out, BINARY, form.encoded_len(bytes.len()));
+                        out.extend_from_slice(form.prefix());
+                        out.extend_from_slice(bytes);
+                    });
+                    self.mark_dirty(to);
+                }
+            }
+            Some(Route::WebSocket { .. } | Route::Polling) => {
+                self.send_message(key, Message::Binary(Bytes::copy_from_slice(bytes)));
+            }
+            Some(Route::Closed) | None => {}
+        }
+    }
+
     fn write_message(&mut self, to: ConnectionKey, message: &Message, form: BinaryForm) {
         let Some(connection) = self.connections.get_mut(to) else { return };
         match message {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use yamabiko_protocol::engine;
 use yamabiko_protocol::http::{Cookie, Cors};
 use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
+use yamabiko_protocol::parser::Parser;
 
 use crate::registry::NAMESPACES_MAX;
 
@@ -26,6 +27,8 @@ pub struct Settings {
     /// core has one; without, and from other cores, the kernel spreads them by hash. Needs pinned shards.
     pub steer_by_cpu: bool,
 
+    /// Socket.IO's `parser`: the form of all packets. Every client has to use the same.
+    pub parser: Parser,
     /// Socket.IO's `path`: the Engine.IO path, without its trailing slash.
     pub path: String,
     /// Socket.IO's `addTrailingSlash`.
@@ -135,6 +138,7 @@ impl Default for Settings {
             shards: None,
             pin: true,
             steer_by_cpu: false,
+            parser: Parser::Default,
             path: "/socket.io".into(),
             add_trailing_slash: true,
             polling: true,

@@ -5,7 +5,9 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 use yamabiko_protocol::engine::{Data, SessionId};
-use yamabiko_protocol::socket::{Args, Complete, DecodeError, Packet, PacketType};
+use yamabiko_protocol::msgpack;
+use yamabiko_protocol::parser::{Args, Packet, PacketType, Parser};
+use yamabiko_protocol::socket::{Complete, DecodeError};
 
 use crate::application::{DisconnectReason, NamespaceId, SocketKey, SocketState};
 use crate::recovery::Course;
@@ -45,6 +47,7 @@ pub(crate) enum Admission {
 pub(crate) enum EarlyEvent {
     Text(Box<str>),
     Binary(Complete),
+    Msgpack(Box<[u8]>),
 }
 
 /// What became of a packet.
@@ -70,6 +73,11 @@ pub enum AckError {
 #[derive(Debug)]
 pub(crate) enum Violation {
     Decode(#[expect(dead_code, reason = "read by Debug, for the log")] DecodeError),
+    Msgpack(#[expect(dead_code, reason = "read by Debug, for the log")] msgpack::DecodeError),
+    /// A text message, where all packets are binary.
+    Text,
+    /// A CONNECT payload with a map whose keys are no text.
+    Auth,
     /// A packet for a namespace that the client has not joined.
     NotJoined,
     /// A second CONNECT for a namespace.
@@ -88,9 +96,11 @@ impl Shard {
         if let Some(engine) = self.engine_application() {
             return self.guarded(None, || engine.message(session, data));
         }
-        let handled = match data {
-            Data::Text(text) => self.text(session, text),
-            Data::Binary(bytes) => self.attachment(session, bytes),
+        let handled = match (self.0.settings.parser, data) {
+            (Parser::Default, Data::Text(text)) => self.text(session, text),
+            (Parser::Default, Data::Binary(bytes)) => self.attachment(session, bytes),
+            (Parser::Msgpack, Data::Binary(bytes)) => self.packed(session, bytes),
+            (Parser::Msgpack, Data::Text(_)) => Err(Violation::Text),
         };
         if let Err(violation) = handled {
             tracing::debug!(?violation, "a Socket.IO packet broke the protocol");
@@ -108,7 +118,7 @@ impl Shard {
         let Some(packet) = packet.map_err(Violation::Decode)? else {
             return self.with(|state| state.begin_binary(session));
         };
-        match self.packet(session, &packet, &[])? {
+        match self.packet(session, Packet::Json(&packet, &[]))? {
             Outcome::Done => Ok(()),
             Outcome::Early(socket) => {
                 self.with(|state| state.keep_early(socket, EarlyEvent::Text(text.into())))
@@ -129,7 +139,7 @@ impl Shard {
             None => Ok(None),
         });
         let Some(complete) = complete.map_err(Violation::Decode)? else { return Ok(()) };
-        match self.packet(session, &complete.packet(), complete.attachments())? {
+        match self.packet(session, Packet::Json(&complete.packet(), complete.attachments()))? {
             Outcome::Done => {
                 self.with(|state| state.spares.give_back(complete));
                 Ok(())
@@ -140,18 +150,25 @@ impl Shard {
         }
     }
 
-    fn packet(
-        &self,
-        session: SessionKey,
-        packet: &Packet<'_>,
-        attachments: &[Bytes],
-    ) -> Result<Outcome, Violation> {
-        if packet.kind == PacketType::Connect {
-            self.join_namespace(session, packet)?;
+    fn packed(&self, session: SessionKey, bytes: &[u8]) -> Result<(), Violation> {
+        let limits = &self.0.settings.limits.packet;
+        let packet = msgpack::decode(bytes, limits).map_err(Violation::Msgpack)?;
+        match self.packet(session, Packet::Msgpack(&packet))? {
+            Outcome::Done => Ok(()),
+            Outcome::Early(socket) => {
+                self.with(|state| state.keep_early(socket, EarlyEvent::Msgpack(bytes.into())))
+            }
+        }
+    }
+
+    fn packet(&self, session: SessionKey, packet: Packet<'_>) -> Result<Outcome, Violation> {
+        let kind = packet.kind();
+        if kind == PacketType::Connect {
+            self.join_namespace(session, &packet)?;
             return Ok(Outcome::Done);
         }
         let joined = self.with(|state| {
-            let socket = state.socket_in(session, packet.namespace)?;
+            let socket = state.socket_in(session, packet.namespace())?;
             let entry = &state.sockets[socket];
             let accepted = matches!(entry.admission, Admission::Accepted);
             Some((socket, entry.namespace, accepted, entry.state.clone()))
@@ -159,20 +176,20 @@ impl Shard {
         let Some((socket, namespace, accepted, app_state)) = joined else {
             return Err(Violation::NotJoined);
         };
-        match packet.kind {
+        match kind {
             PacketType::Event | PacketType::BinaryEvent if !accepted => {
                 return Ok(Outcome::Early(socket));
             }
             PacketType::Event | PacketType::BinaryEvent => {
-                let event = packet.event(attachments).ok_or(Violation::WrongDirection)?;
+                let event = packet.event().ok_or(Violation::WrongDirection)?;
                 self.0.metrics.events_in.add(1);
                 self.guarded(Some(socket), || {
                     self.application().event(socket, namespace, app_state.as_ref(), &event)
                 });
             }
             PacketType::Ack | PacketType::BinaryAck => {
-                let callback = self.with(|state| state.take_ack(socket, packet.id));
-                let ack = packet.ack(attachments).ok_or(Violation::WrongDirection)?;
+                let callback = self.with(|state| state.take_ack(socket, packet.id()));
+                let ack = packet.ack().ok_or(Violation::WrongDirection)?;
                 if let Some(callback) = callback {
                     self.guarded(Some(socket), || callback(Ok(&ack.args)));
                 }
@@ -211,8 +228,10 @@ impl Shard {
             let _ = match &event {
                 EarlyEvent::Text(text) => self.text(session, text),
                 EarlyEvent::Binary(complete) => {
-                    self.packet(session, &complete.packet(), complete.attachments()).map(|_| ())
+                    let packet = complete.packet();
+                    self.packet(session, Packet::Json(&packet, complete.attachments())).map(|_| ())
                 }
+                EarlyEvent::Msgpack(bytes) => self.packed(session, bytes),
             };
         }
     }

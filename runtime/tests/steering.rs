@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use yamabiko_protocol::socket::Event;
+use yamabiko_protocol::parser::Event;
 use yamabiko_runtime::{
     Application, DisconnectReason, NamespaceId, Ready, Settings, SocketKey, SocketState, serve,
 };

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 
 use serde::de::DeserializeOwned;
-use yamabiko_protocol::socket::KeptArgs;
+use yamabiko_protocol::parser::KeptArgs;
 
 use super::role::Actor;
 use super::seat::{Job, Seat};

@@ -98,6 +98,7 @@ macro_rules! plain {
 plain!(
     steer_by_cpu => steer_by_cpu,
     shutdown_timeout => shutdown_timeout,
+    parser => parser,
     path => path,
     add_trailing_slash => add_trailing_slash,
     allow_upgrades => allow_upgrades,
@@ -357,6 +358,7 @@ mod tests {
             "--shards=3",
             "--ping-interval=1500",
             "--transports=websocket",
+            "--parser=msgpack",
             "--cors-origin=http://a,http://b",
             "--cors-max-age=10m",
             "--cookie=sid",
@@ -378,6 +380,7 @@ mod tests {
         assert_eq!(config.settings.cors.unwrap().max_age, Some(600));
         assert_eq!(config.settings.limits.packet.json_depth_max, 7);
         assert!(!config.settings.polling && !config.settings.pin);
+        assert_eq!(config.settings.parser.as_str(), "msgpack");
     }
 
     #[test]
@@ -402,6 +405,7 @@ mod tests {
             ("--ping-timeout", "5 weeks", "no unit of time"),
             ("--listen", "localhost", "is no address"),
             ("--log-format", "xml", "text and json"),
+            ("--parser", "json", "default and msgpack"),
             ("--shards", "many", "--shards"),
         ] {
             let error = Options::try_parse_from(["yamabiko", flag, value]).unwrap_err().to_string();

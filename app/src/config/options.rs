@@ -6,7 +6,7 @@ use clap::Parser;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
-use super::value::{List, Listen, LogFormat, ServeClient, Time};
+use super::value::{List, Listen, LogFormat, ParserName, ServeClient, Time};
 
 const SOCKETS: &str = "Socket.IO";
 const CORS: &str = "Cross-origin requests";
@@ -114,6 +114,11 @@ pub struct Options {
     /// there]
     #[arg(long, value_name = "DIR", env = "YAMABIKO_SERVE_CLIENT", help_heading = SOCKETS)]
     pub(super) serve_client: Option<ServeClient>,
+
+    /// Form of all packets, which clients must share: default, or msgpack for those with
+    /// socket.io-msgpack-parser [default: default]
+    #[arg(long, value_name = "NAME", env = "YAMABIKO_PARSER", help_heading = SOCKETS)]
+    pub(super) parser: Option<ParserName>,
 
     /// Transports to offer, separated by commas [default: polling,websocket]
     #[arg(long, value_name = "NAMES", env = "YAMABIKO_TRANSPORTS", help_heading = SOCKETS)]

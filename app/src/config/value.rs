@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
+use yamabiko_protocol::parser::{Parser, UnknownParser};
 
 /// A time: milliseconds, or a number with the unit ms, s, m or h.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,6 +171,36 @@ impl fmt::Display for LogFormat {
     }
 }
 
+/// A parser, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct ParserName(Parser);
+
+impl FromStr for ParserName {
+    type Err = UnknownParser;
+
+    fn from_str(text: &str) -> Result<Self, UnknownParser> {
+        text.parse().map(Self)
+    }
+}
+
+impl fmt::Display for ParserName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl From<ParserName> for Parser {
+    fn from(name: ParserName) -> Self {
+        name.0
+    }
+}
+
+impl From<Parser> for ParserName {
+    fn from(parser: Parser) -> Self {
+        Self(parser)
+    }
+}
+
 /// In a file a value is what it is in a flag, as a string; numbers, booleans and arrays may stand for
 /// their text.
 macro_rules! written_as_text {
@@ -191,7 +222,7 @@ macro_rules! written_as_text {
     };
 }
 
-written_as_text!(Time, List, Listen, ServeClient, LogFormat);
+written_as_text!(Time, List, Listen, ServeClient, LogFormat, ParserName);
 
 struct Text(String);
 

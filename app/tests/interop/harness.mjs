@@ -25,6 +25,12 @@ export const TRANSPORTS = {
   upgrade: ["polling", "websocket"],
 };
 
+/** Parsers: what server and client are told. That of version 2 has another form, which version 4 cannot read. */
+export const PARSERS = {
+  default: { env: {}, options: {}, versions: ["4", "3", "2"] },
+  msgpack: { env: { PARSER: "msgpack" }, options: { parser: require("socket.io-msgpack-parser") }, versions: ["4", "3"] },
+};
+
 /** The official clients: their major versions and the server settings they need. */
 export const CLIENTS = {
   4: { env: {}, ...entry("socket.io-client-4") },

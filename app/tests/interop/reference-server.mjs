@@ -4,11 +4,13 @@
 import { createServer } from "node:http";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Server } from "socket.io";
+import msgpack from "socket.io-msgpack-parser";
 
 const { env } = process;
 const number = (name) => (env[name] === undefined ? undefined : Number(env[name]));
 
 const options = {
+  parser: env.PARSER === "msgpack" ? msgpack : undefined,
   path: env.EIO_PATH,
   pingInterval: number("PING_INTERVAL"),
   pingTimeout: number("PING_TIMEOUT"),

@@ -1,27 +1,32 @@
-// The official clients, every supported major version over every transport.
+// The official clients, every supported major version over every transport, with each parser.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { alongside, ask, CLIENTS, connect, eventually, next, reference, TRANSPORTS, unread, withServer } from "./harness.mjs";
+import {
+  alongside, ask, CLIENTS, connect, eventually, next, PARSERS, reference, TRANSPORTS, unread, withServer,
+} from "./harness.mjs";
 
 const LIMIT = 100_000;
 const NESTED = { text: "a", list: [Buffer.from([0, 1, 255]), { deep: Buffer.alloc(0) }], last: Buffer.from("é") };
 const ECHOED = [
   ["text", ["hello", "wörld €😀 \u2028\u0000\u001e", ""]],
-  ["JSON", [1, -0.5, 1e21, true, null, { a: [{}], "": { é: [] } }]],
+  ["JSON", [1, -0.5, true, null, { a: [{}], "": { é: [] } }]],
   ["nothing", []],
   ["binary", [Buffer.from([1, 2, 3]), "between", NESTED]],
 ];
 
-for (const [version, { env }] of Object.entries(CLIENTS)) {
-  withServer(`socket.io-client ${version}`, { ...env, MAX_HTTP_BUFFER_SIZE: String(LIMIT) }, (server) => {
-    for (const transport of Object.keys(TRANSPORTS)) {
-      const on = (t, options) => connect(t, server, version, transport, options);
-      for (const [name, body] of Object.entries(scenarios(server, version, transport))) {
-        test(`${transport}: ${name}`, { timeout: 30_000 }, (t) => body((options) => on(t, options)));
+for (const [parser, { env: spoken, options: parsing, versions }] of Object.entries(PARSERS)) {
+  for (const version of versions) {
+    const env = { ...CLIENTS[version].env, ...spoken, MAX_HTTP_BUFFER_SIZE: String(LIMIT) };
+    withServer(`socket.io-client ${version}, parser ${parser}`, env, (server) => {
+      for (const transport of Object.keys(TRANSPORTS)) {
+        const on = (t, options) => connect(t, server, version, transport, { ...parsing, ...options });
+        for (const [name, body] of Object.entries(scenarios(server, version, transport, parser))) {
+          test(`${transport}: ${name}`, { timeout: 30_000 }, (t) => body((options) => on(t, options)));
+        }
       }
-    }
-  });
+    });
+  }
 }
 
 async function connected(socket) {
@@ -35,7 +40,7 @@ async function nothingSaid(socket) {
   assert.equal(unread(socket, "said"), 0);
 }
 
-function scenarios(server, version, transport) {
+function scenarios(server, version, transport, parser) {
   const revision4 = version === "2";
   const all = {
     async "connects, with its id and its transport"(on) {
@@ -66,9 +71,11 @@ function scenarios(server, version, transport) {
 
     async "gets everything back, in order"(on) {
       const socket = await connected(on());
-      for (const [, args] of ECHOED) socket.emit("message", ...args);
-      for (const [name, args] of ECHOED) assert.deepEqual(await next(socket, "message-back"), args, name);
-      for (const [name, args] of ECHOED) assert.deepEqual(await ask(socket, "message-with-ack", ...args), args, name);
+      // What does not fit into 64 bits is changed by the MessagePack of the client itself.
+      const all = parser === "msgpack" ? ECHOED : [...ECHOED, ["large numbers", [1e21, -1e300]]];
+      for (const [, args] of all) socket.emit("message", ...args);
+      for (const [name, args] of all) assert.deepEqual(await next(socket, "message-back"), args, name);
+      for (const [name, args] of all) assert.deepEqual(await ask(socket, "message-with-ack", ...args), args, name);
     },
 
     async "acknowledges what the server asks"(on) {
@@ -224,7 +231,8 @@ function scenarios(server, version, transport) {
 
     async "sends as much as the limit allows, and no more"(on) {
       const [big, bystander] = await Promise.all([on(), on()].map(connected));
-      const much = "x".repeat(LIMIT - 100);
+      // What is binary is base64 in a polling body.
+      const much = "x".repeat(parser === "msgpack" && transport !== "websocket" ? LIMIT * 0.7 : LIMIT - 100);
       assert.deepEqual(await ask(big, "message-with-ack", much), [much]);
       const bytes = Buffer.alloc(Math.floor(LIMIT * 0.7), 0xa5);
       assert.deepEqual(await ask(big, "message-with-ack", bytes), [bytes]);

@@ -26,6 +26,7 @@ const TARGETS: &[(&str, usize)] = &[
     ("http_body", 1024),
     ("http_head", 2048),
     ("jsonp", 1024),
+    ("msgpack_packet", 1024),
     ("socket_decoder", 1024),
     ("socket_packet", 1024),
     ("websocket", 1024),

@@ -22,6 +22,8 @@ pub enum EncodeError {
     /// The arguments are nothing that JSON can hold (a map whose keys are no strings), or their
     /// `Serialize` failed.
     Json(serde_json::Error),
+    /// The same for MessagePack (a map whose keys are no text), with the reason.
+    Value(Box<str>),
 }
 
 impl fmt::Display for EncodeError {
@@ -29,6 +31,7 @@ impl fmt::Display for EncodeError {
         match self {
             Self::ReservedEvent => f.write_str("reserved event name"),
             Self::Json(error) => write!(f, "arguments that are not JSON: {error}"),
+            Self::Value(reason) => write!(f, "arguments that cannot be sent: {reason}"),
         }
     }
 }
@@ -36,7 +39,7 @@ impl fmt::Display for EncodeError {
 impl std::error::Error for EncodeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::ReservedEvent => None,
+            Self::ReservedEvent | Self::Value(_) => None,
             Self::Json(error) => Some(error),
         }
     }

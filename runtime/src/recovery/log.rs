@@ -141,7 +141,7 @@ mod tests {
     fn to(rooms: &[&str], except: &[&str]) -> Content {
         let names = |names: &[&str]| names.iter().map(|name| name.to_string()).collect();
         let target = Target { rooms: names(rooms), except: names(except), ..Target::default() };
-        let encoded = Encoded::new(br#"2["x"]"#, Vec::new());
+        let encoded = Encoded::json(br#"2["x"]"#, Vec::new());
         Content::Broadcast(Arc::new(Broadcast { namespace: MAIN, target, encoded, serial: None }))
     }
 
@@ -189,7 +189,7 @@ mod tests {
         assert!(!to(&["a"], &["b"]).is_for(MAIN, me, &rooms));
         assert!(to(&[me.as_str()], &[]).is_for(MAIN, me, &rooms));
         assert!(!to(&[], &[me.as_str()]).is_for(MAIN, me, &rooms));
-        let encoded = Encoded::new(br#"2["x"]"#, Vec::new());
+        let encoded = Encoded::json(br#"2["x"]"#, Vec::new());
         let direct = Content::Direct { namespace: MAIN, to: me, encoded };
         assert!(direct.is_for(MAIN, me, &[]));
         assert!(!direct.is_for(MAIN, id("BBBBBBBBBBBBBBBBBBBB"), &rooms));

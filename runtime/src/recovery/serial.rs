@@ -1,5 +1,6 @@
 //! The names of events that can be recovered.
 
+use std::fmt;
 use std::io::Write;
 
 /// Names one event among all that any shard of the node has ever sent: the shard, and a number that only
@@ -8,6 +9,13 @@ use std::io::Write;
 pub(crate) struct Serial {
     pub(crate) number: u64,
     pub(crate) shard: u8,
+}
+
+impl fmt::Display for Serial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { number, shard } = self;
+        write!(f, "{number:016x}{shard:02x}")
+    }
 }
 
 /// Where a shard's serials come from.
@@ -24,11 +32,10 @@ impl Serial {
     pub(crate) fn append(self, event: &mut Vec<u8>) {
         let bracket = event.pop();
         debug_assert_eq!(bracket, Some(b']'), "an event ends with its array");
-        let Self { number, shard } = self;
-        write!(event, ",\"{number:016x}{shard:02x}\"]").expect("memory takes everything");
+        write!(event, ",\"{self}\"]").expect("memory takes everything");
     }
 
-    /// Reads what [`Self::append`] has written. `None` for anything else: a client takes the last string of
+    /// Reads what was appended. `None` for anything else: a client takes the last string of
     /// any event for an offset.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
