@@ -71,7 +71,12 @@ impl Token<'_> {
 }
 
 /// The text of a string.
+#[inline]
 pub(super) fn text(bytes: &[u8]) -> Result<&str, Fault> {
+    // Below a vector's length there is nothing to win.
+    if bytes.len() < 64 {
+        return std::str::from_utf8(bytes).map_err(|_| Fault::Malformed);
+    }
     simdutf8::basic::from_utf8(bytes).map_err(|_| Fault::Malformed)
 }
 
@@ -92,8 +97,21 @@ impl<'a> Tokens<'a> {
     }
 
     /// Reads one item. A container's values are left for the next calls.
+    #[inline]
     pub(super) fn next(&mut self) -> Result<Token<'a>, Fault> {
         let [marker] = self.array()?;
+        // What nearly all items of small packets are.
+        match marker {
+            0x00..=0x7f => Ok(Token::Unsigned(marker.into())),
+            0xa0..=0xbf => Ok(Token::Str(self.take(usize::from(marker & 0x1f))?)),
+            0x80..=0x8f => self.container(Token::Map(u32::from(marker & 0x0f))),
+            0x90..=0x9f => self.container(Token::Array(u32::from(marker & 0x0f))),
+            _ => self.next_wide(marker),
+        }
+    }
+
+    #[inline(never)]
+    fn next_wide(&mut self, marker: u8) -> Result<Token<'a>, Fault> {
         Ok(match Marker::from_u8(marker) {
             Marker::FixPos(number) => Token::Unsigned(number.into()),
             Marker::FixNeg(number) => Token::Signed(number.into()),
@@ -169,11 +187,29 @@ impl<'a> Tokens<'a> {
     }
 
     fn check_nested(&mut self, head: Token<'a>, depth_max: usize) -> Result<(), Fault> {
+        /// Few values nest deeper, and what is to be remembered for each level has to be cleared.
+        const SHALLOW: usize = 8;
+        let start = *self;
+        match self.check_within::<SHALLOW>(head, depth_max.min(SHALLOW)) {
+            Err(Fault::Depth) if depth_max > SHALLOW => {
+                *self = start;
+                self.check_within::<DEPTH_CAP>(head, depth_max)
+            }
+            checked => checked,
+        }
+    }
+
+    /// `depth_max` is `LEVELS` at most.
+    fn check_within<const LEVELS: usize>(
+        &mut self,
+        head: Token<'a>,
+        depth_max: usize,
+    ) -> Result<(), Fault> {
         if depth_max == 0 {
             return Err(Fault::Depth);
         }
         // How many values are still to come in each container around the innermost one.
-        let mut outer = [0; DEPTH_CAP];
+        let mut outer = [0; LEVELS];
         let (mut depth, mut left) = (1, head.values());
         loop {
             while left == 0 {
