@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use yamabiko_runtime::HttpRequest;
 
+use crate::hooks::Hooks;
 use crate::namespace::Namespace;
 use crate::pattern::Pattern;
 use crate::response::Response;
@@ -14,6 +15,7 @@ pub struct App {
     pub(crate) namespaces: Vec<(String, Namespace)>,
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) routes: HashMap<String, Route>,
+    pub(crate) hooks: Hooks,
 }
 
 pub(crate) type Route = Box<dyn Fn(&HttpRequest<'_>) -> Response>;
@@ -28,7 +30,8 @@ impl App {
     /// An application with nothing but an empty main namespace, which admits everybody.
     pub fn new() -> Self {
         let namespaces = vec![("/".into(), Namespace::new())];
-        Self { namespaces, patterns: Vec::new(), routes: HashMap::new() }
+        let (patterns, routes, hooks) = Default::default();
+        Self { namespaces, patterns, routes, hooks }
     }
 
     /// Serves a namespace under its name; a missing `/` in front is added. The last one of a name counts.

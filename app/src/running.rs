@@ -1,5 +1,6 @@
 //! An app on its shard: how the shard's events reach the handlers.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ use yamabiko_runtime::{
 use crate::app::{App, Route};
 use crate::data::EMPTY;
 use crate::dispatch;
+use crate::hooks::Hooks;
 use crate::response::Response;
 use crate::room::Room;
 use crate::serve_client::Bundle;
@@ -25,12 +27,13 @@ pub(crate) struct Running {
     spaces: Rc<Spaces>,
     routes: HashMap<String, Route>,
     bundle: Option<Bundle>,
+    hooks: RefCell<Hooks>,
 }
 
 impl Running {
     pub(crate) fn new(app: App, bundle: Option<Bundle>, shard: Shard) -> Self {
         let spaces = Rc::new(Spaces::new(shard.clone(), app.namespaces, app.patterns));
-        Self { shard, spaces, routes: app.routes, bundle }
+        Self { shard, spaces, routes: app.routes, bundle, hooks: app.hooks.into() }
     }
 
     /// A socket, and what is known of it for as long as the call lasts.
@@ -52,6 +55,13 @@ impl Application for Running {
 
     fn start(&self) {
         self.spaces.start();
+        let mut hooks = self.hooks.take();
+        hooks.start(&self.shard);
+        self.hooks.replace(hooks);
+    }
+
+    fn stop(&self) {
+        self.hooks.take().stop(&self.shard);
     }
 
     fn may_have_namespace(&self, name: &str) -> bool {

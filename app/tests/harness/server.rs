@@ -36,7 +36,12 @@ impl Server {
 
     /// A server with this many shards and these variables in its environment.
     pub(crate) fn with(shards: usize, variables: &[(&str, &str)]) -> Self {
-        let mut child = command(variables)
+        Self::of("interop", shards, variables)
+    }
+
+    /// Another example, which takes its port and shards from the same variables.
+    pub(crate) fn of(example: &str, shards: usize, variables: &[(&str, &str)]) -> Self {
+        let mut child = command(example, variables)
             .env("PORT", "0")
             .env("SHARDS", shards.to_string())
             .spawn()
@@ -55,7 +60,7 @@ impl Server {
 
     /// Runs a server that is expected not to start; returns its exit status and log.
     pub(crate) fn fail_to_start(variables: &[(&str, &str)]) -> (ExitStatus, String) {
-        let mut child = command(variables).spawn().unwrap();
+        let mut child = command("interop", variables).spawn().unwrap();
         let (log, logger) = keep_log(&mut child);
         let status = wait(&mut child).expect("it ends by itself");
         logger.join().unwrap();
@@ -156,19 +161,19 @@ pub(crate) fn soon(mut is_true: impl FnMut() -> bool) -> bool {
     is_true()
 }
 
-fn command(variables: &[(&str, &str)]) -> Command {
-    let mut command = Command::new(example());
+fn command(name: &str, variables: &[(&str, &str)]) -> Command {
+    let mut command = Command::new(example(name));
     command.envs(variables.iter().copied());
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
 /// The example lies beside the directory of the tests' executables.
-fn example() -> PathBuf {
+fn example(name: &str) -> PathBuf {
     let mut path = env::current_exe().unwrap();
     path.pop();
     path.pop();
-    path.join("examples").join("interop")
+    path.join("examples").join(name)
 }
 
 fn keep_log(child: &mut Child) -> (Arc<Mutex<String>>, JoinHandle<()>) {
