@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::hooks::Hooks;
 use crate::http::{Dispatch, Failure, Files, IntoResponse, Next, Prefix, Request, Route, Router};
 use crate::namespace::Namespace;
 use crate::pattern::Pattern;
@@ -18,6 +19,7 @@ pub struct App {
     router: Router,
     /// Whom to tell where it ended up, relative to this app.
     on_mount: Vec<(String, OnMount)>,
+    pub(crate) hooks: Hooks,
 }
 
 /// An application that knows where it is.
@@ -25,6 +27,7 @@ pub(crate) struct Settled {
     pub(crate) namespaces: Vec<(String, Namespace)>,
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) site: Rc<Dispatch>,
+    pub(crate) hooks: Hooks,
 }
 
 type OnMount = Box<dyn FnOnce(&str)>;
@@ -54,7 +57,7 @@ impl App {
     /// Its routes answer below the path and see only what comes behind it, as in [`Router::nest`]; its
     /// layers, its error handler and its not-found are its own. Its namespaces have the path before their
     /// names: `/` of an app mounted at `/chat` is `/chat`, and `/news` is `/chat/news`. Mounted apps may
-    /// mount others. What a request knows of it is [`RequestExt::base_url`](crate::RequestExt::base_url);
+    /// mount others, and bring their hooks. What a request knows of it is [`RequestExt::base_url`](crate::RequestExt::base_url);
     /// the app itself is told by [`Self::on_mount`].
     ///
     /// ```
@@ -93,6 +96,7 @@ impl App {
         self.patterns.extend(app.patterns.into_iter().map(|pattern| pattern.below(&path)));
         let on_mount = app.on_mount.into_iter().map(|(inner, call)| (below(&path, &inner), call));
         self.on_mount.extend(on_mount);
+        self.hooks.take_in(app.hooks);
         self.router = self.router.nest(&path, app.router);
         self
     }
@@ -106,14 +110,14 @@ impl App {
 
     /// Tells everybody where they are, and gives the parts as they run.
     pub(crate) fn settle(mut self) -> Settled {
-        for (path, call) in self.on_mount {
+        for (path, call) in std::mem::take(&mut self.on_mount) {
             call(&path);
         }
         if !self.namespaces.iter().any(|(name, _)| name == "/") {
             self.namespaces.insert(0, ("/".into(), Namespace::new()));
         }
-        let (namespaces, patterns) = (self.namespaces, self.patterns);
-        Settled { namespaces, patterns, site: self.router.into_dispatch() }
+        let Self { namespaces, patterns, hooks, router, .. } = self;
+        Settled { namespaces, patterns, site: router.into_dispatch(), hooks }
     }
 
     fn routed(mut self, change: impl FnOnce(Router) -> Router) -> Self {

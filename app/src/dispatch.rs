@@ -54,7 +54,7 @@ fn ask(socket: Socket, inner: &Inner, event: &Event<'_>) {
         Progress::Refused(reject) => refuse(socket, inner, event, reject),
         Progress::Waits(place) => {
             inner.rare_or_new().hold_up();
-            socket.clone().spawn(wait(socket, event.into(), place));
+            socket.clone().run(wait(socket, event.into(), place));
         }
     }
 }

@@ -92,7 +92,7 @@ macro_rules! event_handler {
                     Err(error) => return Err((call, error)),
                 };
                 let handler = Rc::clone(self);
-                call.socket.clone().spawn(async move {
+                call.socket.clone().run(async move {
                     let answer = handler(call.socket.clone(), $($argument),*).await;
                     answer.answer(&call);
                 });
@@ -134,7 +134,7 @@ where
 {
     fn call(self: &Rc<Self>, call: Call, args: &Args<'_>) -> Result<(), (Call, ArgsError)> {
         let (handler, args) = (Rc::clone(self), RawArgs::from(args));
-        call.socket.clone().spawn(async move {
+        call.socket.clone().run(async move {
             let answer = handler(call.socket.clone(), args).await;
             answer.answer(&call);
         });

@@ -102,6 +102,7 @@
 mod actor;
 mod answer;
 mod app;
+mod blocking;
 mod broadcast;
 mod census;
 mod config;
@@ -111,7 +112,9 @@ mod dispatch;
 mod handle;
 mod handler;
 mod handshake;
+mod hooks;
 pub mod http;
+mod interval;
 mod listeners;
 mod middleware;
 mod namespace;
@@ -125,6 +128,7 @@ mod serve_client;
 mod server;
 mod socket;
 mod space;
+mod task;
 
 pub use self::http::{
     Body, Client, Dotfiles, Failure, Files, Html, IntoResponse, Json, Next, Redirect, Request,
@@ -133,11 +137,13 @@ pub use self::http::{
 pub use actor::{Actor, Address, Events, Mailbox, Method, Receive, Undelivered};
 pub use answer::{EventError, IntoAck, Outcome, Reject};
 pub use app::App;
+pub use blocking::blocking;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
 pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
+pub use interval::{Interval, MissedTicks};
 pub use middleware::Middleware;
 pub use namespace::Namespace;
 pub use pattern::NamespacePattern;
@@ -149,6 +155,7 @@ pub use room::Room;
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};
+pub use task::Task;
 pub use yamabiko_protocol::msgpack::Date;
 pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;

@@ -101,7 +101,7 @@ impl Namespace {
         let handler = Rc::new(handler);
         self.on_connect.push(Box::new(move |socket| {
             let handler = Rc::clone(&handler);
-            socket.clone().spawn(async move { handler(socket.clone()).await.settle(&socket) });
+            socket.clone().run(async move { handler(socket.clone()).await.settle(&socket) });
         }));
         self
     }

@@ -1,5 +1,5 @@
-//! What few sockets have: listeners of their own, events that wait for a middleware, actors, data for other
-//! shards.
+//! What few sockets have: listeners of their own, events that wait for a middleware, actors, tasks, data for
+//! other shards.
 //! A socket without any of it holds one empty word.
 
 use std::any::{Any, TypeId};
@@ -12,6 +12,7 @@ use yamabiko_protocol::parser::{Event, KeptEvent};
 use crate::actor::Resident;
 use crate::handler::Handle;
 use crate::socket::Socket;
+use crate::task::Tasks;
 
 /// Names one listener of a socket, for [`Socket::off`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,6 +29,7 @@ pub(crate) struct Rare {
     is_held_up: Cell<bool>,
     /// One of each type of actor.
     seats: RefCell<Vec<(TypeId, Rc<dyn Resident>)>>,
+    pub(crate) tasks: Tasks,
     /// JSON.
     pub(crate) data: RefCell<Option<Box<str>>>,
 }
@@ -215,12 +217,13 @@ impl Rare {
 
 impl Rare {
     /// The socket has left: what its listeners captured, often the socket itself, is let go of, and so are
-    /// the states of its actors.
+    /// the states of its actors; its tasks end.
     pub(crate) fn close(&self) {
         let closed = Listeners { closed: true, ..Listeners::default() };
         let listeners = self.listeners.replace(closed);
         drop(listeners);
         self.queue.take();
+        self.tasks.cancel();
         for (_, seat) in self.seats.take() {
             seat.abandon();
         }

@@ -1,5 +1,6 @@
 //! An app on its shard: how the shard's events reach the handlers.
 
+use std::cell::RefCell;
 use std::rc::Rc;
 
 use yamabiko_protocol::http::{Head, Method};
@@ -12,6 +13,7 @@ use yamabiko_runtime::{
 use crate::app::{App, Settled};
 use crate::data::EMPTY;
 use crate::dispatch;
+use crate::hooks::Hooks;
 use crate::http::{Dispatch, answering};
 use crate::room::Room;
 use crate::serve_client::Bundle;
@@ -24,13 +26,14 @@ pub(crate) struct Running {
     spaces: Rc<Spaces>,
     site: Rc<Dispatch>,
     bundle: Option<Bundle>,
+    hooks: RefCell<Hooks>,
 }
 
 impl Running {
     pub(crate) fn new(app: App, bundle: Option<Bundle>, shard: Shard) -> Self {
-        let Settled { namespaces, patterns, site } = app.settle();
+        let Settled { namespaces, patterns, site, hooks } = app.settle();
         let spaces = Rc::new(Spaces::new(shard.clone(), namespaces, patterns));
-        Self { shard, spaces, site, bundle }
+        Self { shard, spaces, site, bundle, hooks: hooks.into() }
     }
 
     /// A socket, and what is known of it for as long as the call lasts.
@@ -52,6 +55,13 @@ impl Application for Running {
 
     fn start(&self) {
         self.spaces.start();
+        let mut hooks = self.hooks.take();
+        hooks.start(&self.shard);
+        self.hooks.replace(hooks);
+    }
+
+    fn stop(&self) {
+        self.hooks.take().stop(&self.shard);
     }
 
     fn may_have_namespace(&self, name: &str) -> bool {

@@ -104,12 +104,6 @@ impl Core {
         }
     }
 
-    /// Runs a future on this core for as long as it takes, beside the handlers. It is polled at once; a
-    /// panic in it is logged and ends it alone.
-    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        self.shard.run(None, future);
-    }
-
     /// Waits.
     pub async fn sleep(&self, time: Duration) {
         self.shard.sleep(time).await;

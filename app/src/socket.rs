@@ -111,12 +111,6 @@ impl Socket {
         self.shard.disconnect(self.key, close)
     }
 
-    /// Runs a future on this shard beside the handlers, for as long as it takes; a panic in it ends this
-    /// socket and nothing else. It is polled at once, and is a task only if it has to wait.
-    pub fn spawn(&self, future: impl Future<Output = ()> + 'static) {
-        self.shard.run(Some(self.key), future);
-    }
-
     /// Waits.
     pub async fn sleep(&self, time: Duration) {
         self.shard.sleep(time).await;
@@ -326,6 +320,12 @@ impl Socket {
     pub(crate) fn accept(&self) -> Result<(), Gone> {
         let inner: Rc<Inner> = Rc::clone(&self.inner);
         self.shard.accept(self.key, Some(inner))
+    }
+
+    /// Runs a future on this shard beside the handlers, for as long as it takes; a panic in it ends this
+    /// socket and nothing else. It is polled at once, and is a task only if it has to wait.
+    pub(crate) fn run(&self, future: impl Future<Output = ()> + 'static) {
+        self.shard.run(Some(self.key), future);
     }
 
     /// Lets go of what its listeners captured and its actors hold, which may be the socket itself.

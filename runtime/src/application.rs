@@ -130,6 +130,10 @@ pub trait Application {
         false
     }
 
+    /// The server is about to end: no new connections come, but clients are still there. They are closed when
+    /// nobody [holds the end](crate::Shard::hold_end) any more.
+    fn stop(&self) {}
+
     /// A client asks to join a namespace. `auth` is the raw JSON of its payload (an object), if any.
     /// Answer now or later with [`Shard::accept`](crate::Shard::accept) or
     /// [`Shard::refuse`](crate::Shard::refuse).

@@ -25,6 +25,7 @@ use yamabiko_protocol::socket::Spares;
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::catalog::Catalog;
 use crate::connection::{Connection, ConnectionKey, key_of};
+use crate::ending::Ending;
 use crate::heart::Heart;
 use crate::identity::Identities;
 use crate::inquiry::{Gathering, InquiryKey};
@@ -84,6 +85,7 @@ pub(crate) struct Inner {
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
     doorbell: Doorbell,
     outside: Outside,
+    pub(crate) ending: Ending,
     completions: RefCell<Vec<Completion>>,
     next_tick_ms: Cell<u64>,
     turning: Cell<bool>,
@@ -259,6 +261,7 @@ impl Shard {
             engine_application: OnceCell::new(),
             doorbell,
             outside,
+            ending: Ending::default(),
             completions: RefCell::default(),
             next_tick_ms: Cell::new(0),
             turning: Cell::new(false),
@@ -348,6 +351,7 @@ impl Shard {
         }
         *self.0.completions.borrow_mut() = completions;
         let parcels = self.take_parcels();
+        self.drain_if_stopped();
         self.run_errands();
         let flushed = self.flush();
         self.0.turning.set(false);
@@ -403,7 +407,7 @@ impl Shard {
             Parcel::News(news) => self.hear(news),
             Parcel::Notice(notice) => self.notice(*notice),
             Parcel::Call(call) => call.run(self),
-            Parcel::Drain => self.drain(),
+            Parcel::Drain => self.stop(),
         }
     }
 
@@ -475,6 +479,7 @@ impl Shard {
     /// Whether there is no client, no task and no end to look after.
     fn has_nobody(&self) -> bool {
         self.0.metrics.tasks.value() == 0
+            && !self.0.ending.is_stopping()
             && self.with(|state| {
                 state.connections.is_empty() && state.sessions.is_empty() && !state.draining
             })
@@ -519,15 +524,10 @@ impl Shard {
         self.0.started.elapsed().as_millis() as u64
     }
 
-    /// Begins the end: no new connections, every transport closed after what waits is written.
-    fn drain(&self) {
+    /// Closes every transport after what waits is written.
+    pub(crate) fn drain(&self) {
         let sessions: Vec<_> = self.with(|state| {
-            if !std::mem::replace(&mut state.draining, true) {
-                state.ring.stop_accepting();
-                state.listener = None;
-                let patience = self.0.settings.shutdown_timeout.as_millis() as u64;
-                state.drain_deadline_ms = state.now_ms + patience;
-            }
+            state.draining = true;
             state.sessions.keys().collect()
         });
         for session in sessions {
@@ -547,8 +547,8 @@ impl Shard {
     /// Whether the end has been reached: everything written and closed, or out of patience.
     pub(crate) fn has_drained(&self) -> bool {
         self.with(|state| {
-            state.draining
-                && (state.connections.is_empty() || state.now_ms >= state.drain_deadline_ms)
+            let is_done = || state.connections.is_empty() && !self.0.ending.is_held();
+            state.draining && (is_done() || state.now_ms >= state.drain_deadline_ms)
         })
     }
 
@@ -577,6 +577,15 @@ impl Shard {
 }
 
 impl State {
+    /// No new connections, and an end in `patience_ms` at the latest. Returns the time, if this is the
+    /// beginning.
+    pub(crate) fn begin_ending(&mut self, patience_ms: u64) -> Option<u64> {
+        self.listener.take()?;
+        self.ring.stop_accepting();
+        self.drain_deadline_ms = self.now_ms + patience_ms;
+        Some(self.now_ms)
+    }
+
     fn listen(&mut self) {
         if let Some(listener) = &self.listener {
             self.accepting = true;

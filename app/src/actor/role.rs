@@ -109,7 +109,7 @@ pub trait Actor: Sized + 'static {
     }
 
     /// The client has disconnected. Comes after everything else, if the client was connected; an error is
-    /// logged.
+    /// logged. A server that shuts down waits for it, as long as `shutdown-timeout` allows.
     fn disconnected(self, reason: DisconnectReason) -> impl Future<Output = Result<(), Reject>> {
         let _ = reason;
         async { Ok(()) }

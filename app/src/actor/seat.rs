@@ -12,7 +12,7 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use yamabiko_runtime::{Shard, SocketKey};
+use yamabiko_runtime::{Hold, Shard, SocketKey};
 
 use super::address::Undelivered;
 use super::role::Actor;
@@ -45,8 +45,8 @@ enum Stage<A> {
     Idle(Box<A>),
     /// Somebody has the turn, and the state.
     Busy,
-    /// The same, and the client has left.
-    Leaving(DisconnectReason),
+    /// The same, and the client has left. The server does not end before the state has gone its last way.
+    Leaving(DisconnectReason, Hold),
     Gone,
 }
 
@@ -119,19 +119,24 @@ impl<A: Actor> Seat<A> {
     /// way.
     pub(super) fn finish(&self, reason: DisconnectReason) {
         if let Stage::Idle(actor) = self.leave(Some(reason)) {
-            self.shard.run(None, last_way(actor, reason));
+            self.shard.run(None, last_way(actor, reason, self.shard.hold_end()));
         }
     }
 
     /// Nothing comes in any more. Returns the stage it was in, and tells `reason` to whoever has the turn.
     fn leave(&self, reason: Option<DisconnectReason>) -> Stage<A> {
         let mut inner = self.inner.borrow_mut();
-        let was = std::mem::replace(&mut inner.stage, Stage::Gone);
-        match (&was, reason) {
-            (Stage::Leaving(reason), _) => inner.stage = Stage::Leaving(*reason),
-            (Stage::Busy, Some(reason)) => inner.stage = Stage::Leaving(reason),
-            _ => {}
-        }
+        let was = match (std::mem::replace(&mut inner.stage, Stage::Gone), reason) {
+            (leaving @ Stage::Leaving(..), _) => {
+                inner.stage = leaving;
+                Stage::Gone
+            }
+            (Stage::Busy, Some(reason)) => {
+                inner.stage = Stage::Leaving(reason, self.shard.hold_end());
+                Stage::Busy
+            }
+            (was, _) => was,
+        };
         let queue = std::mem::take(&mut inner.queue);
         // What is dropped may have something of its own to say: by then nothing is borrowed.
         drop(inner);
@@ -221,7 +226,7 @@ impl<A: Actor> Seat<A> {
 
 impl<A> Inner<A> {
     fn is_over(&self) -> bool {
-        matches!(self.stage, Stage::Leaving(_) | Stage::Gone)
+        matches!(self.stage, Stage::Leaving(..) | Stage::Gone)
     }
 
     fn pop(&mut self) -> Option<Box<dyn Job<A>>> {
@@ -248,8 +253,7 @@ enum Next<A> {
     Job(Box<dyn Job<A>>),
     /// Nothing waits; the state is back in its seat.
     Rest,
-    End(Box<A>, DisconnectReason),
-    Nobody,
+    End(Box<A>, DisconnectReason, Hold),
 }
 
 impl<A: Actor> Turn<A> {
@@ -277,7 +281,7 @@ impl<A: Actor> Turn<A> {
     /// Gives the turn back, or does what waits for it.
     pub(super) fn end(mut self) {
         match self.next() {
-            Next::Rest | Next::Nobody => {}
+            Next::Rest => {}
             next => {
                 let (shard, key) = (self.seat.shard.clone(), self.seat.key);
                 shard.run(Some(key), self.go_on(next));
@@ -296,7 +300,7 @@ impl<A: Actor> Turn<A> {
         loop {
             match (next, self.actor.as_deref_mut()) {
                 (Next::Job(job), Some(actor)) => job.run(actor).await,
-                (Next::End(actor, reason), _) => return last_way(actor, reason).await,
+                (Next::End(actor, reason, hold), _) => return last_way(actor, reason, hold).await,
                 _ => return,
             }
             streak += 1;
@@ -309,21 +313,20 @@ impl<A: Actor> Turn<A> {
 
     fn next(&mut self) -> Next<A> {
         let mut inner = self.seat.inner.borrow_mut();
-        match inner.stage {
-            Stage::Busy => match inner.pop() {
-                Some(job) => Next::Job(job),
-                None => {
-                    if let Some(actor) = self.actor.take() {
-                        inner.stage = Stage::Idle(actor);
-                    }
-                    Next::Rest
-                }
-            },
-            Stage::Leaving(reason) => {
-                inner.stage = Stage::Gone;
-                self.actor.take().map_or(Next::Nobody, |actor| Next::End(actor, reason))
+        match std::mem::replace(&mut inner.stage, Stage::Gone) {
+            Stage::Busy => {
+                let job = inner.pop();
+                let actor = if job.is_none() { self.actor.take() } else { None };
+                inner.stage = actor.map_or(Stage::Busy, Stage::Idle);
+                job.map_or(Next::Rest, Next::Job)
             }
-            Stage::Joining(_) | Stage::Idle(_) | Stage::Gone => Next::Nobody,
+            Stage::Leaving(reason, hold) => {
+                self.actor.take().map_or(Next::Rest, |actor| Next::End(actor, reason, hold))
+            }
+            stage => {
+                inner.stage = stage;
+                Next::Rest
+            }
         }
     }
 }
@@ -340,8 +343,9 @@ impl<A: Actor> Drop for Turn<A> {
 }
 
 /// The end of a state whose client has disconnected.
-async fn last_way<A: Actor>(actor: Box<A>, reason: DisconnectReason) {
+async fn last_way<A: Actor>(actor: Box<A>, reason: DisconnectReason, hold: Hold) {
     log("disconnected", actor.disconnected(reason).await);
+    drop(hold);
 }
 
 fn log(method: &str, outcome: Result<(), Reject>) {

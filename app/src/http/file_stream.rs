@@ -13,9 +13,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use futures_core::Stream;
 
-use super::blocking::blocking;
 use super::body::Body;
 use super::failure::Failure;
+use crate::blocking;
 
 /// What is read at once.
 const PIECE_BYTES: u64 = 64 * 1024;

@@ -15,7 +15,6 @@ use ::http::header::{self, HeaderMap, HeaderValue};
 use ::http::{Method, StatusCode};
 use rustix::fs::{CWD, FileType, Mode, OFlags, ResolveFlags, fstat, openat, openat2};
 
-use super::blocking::blocking;
 use super::body::Body;
 use super::condition::{Verdict, Version};
 use super::failure::Failure;
@@ -26,6 +25,7 @@ use super::origin::Origin;
 use super::path::decode;
 use super::range::{Wanted, wanted};
 use super::{Request, RequestExt, Response};
+use crate::blocking;
 
 /// A file up to this size is read in the same go in which it is opened.
 const READ_AT_ONCE_BYTES_MAX: u64 = 64 * 1024;

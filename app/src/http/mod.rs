@@ -6,13 +6,12 @@
 //! | `dispatch`, `layer`, `handler` | the way of a request through it |
 //! | `path`, `origin`, `request_ext` | one spelling for each path; where a request came from; what handlers ask it |
 //! | `body`, `into_response`, `failure` | what goes in and out, and what goes wrong |
-//! | `files`, `file_stream`, `condition`, `range`, `blocking` | the files of a directory |
+//! | `files`, `file_stream`, `condition`, `range` | the files of a directory |
 //! | `sse`, `compression` | server-sent events; smaller bodies |
 //! | `service` | `tower` services as parts (feature `tower`) |
 //! | `answering` | between the runtime's exchanges and all this |
 
 pub(crate) mod answering;
-mod blocking;
 mod body;
 mod compression;
 mod condition;
