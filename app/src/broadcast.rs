@@ -1,16 +1,15 @@
 //! Many sockets at once: who is meant, step by step, and what is done to them.
 
+use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
-use yamabiko_runtime::{EmitArgs, EmitError, Gathered, NamespaceId, Operation, Shard, Target};
+use yamabiko_runtime::{EmitArgs, EmitError, Gathered, NamespaceId, Operation, Shard};
 
 use crate::remote::Fetched;
 use crate::responses::{AcksFailure, complete};
-
-/// How long others may take to answer, unless told otherwise.
-const TIMEOUT: Duration = Duration::from_secs(5);
+use crate::whom::Whom;
 
 /// Many sockets of one namespace, on all cores: Socket.IO's `BroadcastOperator`. Each step narrows or widens
 /// whom it means; a clone is a starting point to be used again. A socket that is in several of the rooms gets
@@ -29,58 +28,72 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Broadcast {
     shard: Shard,
     namespace: NamespaceId,
-    target: Target,
-    /// Rooms were asked for, even if it was an empty list of them.
-    is_in_rooms: bool,
-    timeout: Duration,
+    whom: Whom,
 }
 
 /// Who is meant.
 impl Broadcast {
     /// The whole namespace.
     pub(crate) fn everyone(shard: Shard, namespace: NamespaceId) -> Self {
-        let target = Target::default();
-        Self { shard, namespace, target, is_in_rooms: false, timeout: TIMEOUT }
+        Self { shard, namespace, whom: Whom::default() }
+    }
+
+    /// Those of `whom`, and no others.
+    pub(crate) fn of(mut self, whom: Whom) -> Self {
+        self.whom = whom;
+        self
     }
 
     /// Members of this room, too: Socket.IO's `to` and `in`. Without any room it is everybody. A socket's id
     /// is a room of its own.
     pub fn to(mut self, room: &str) -> Self {
-        self.is_in_rooms = true;
-        self.target.rooms.push(room.into());
+        self.whom.to([room]);
         self
     }
 
     /// Members of these rooms, too. An empty list of rooms means nobody; in Node it means everybody, which
     /// has sent private messages to the world.
     pub fn to_rooms<R: Into<String>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
-        self.is_in_rooms = true;
-        self.target.rooms.extend(rooms.into_iter().map(Into::into));
+        self.whom.to(rooms);
         self
     }
 
     /// But not members of this room.
     pub fn except(mut self, room: &str) -> Self {
-        self.target.except.push(room.into());
+        self.whom.except([room]);
         self
     }
 
     /// But not members of any of these rooms.
     pub fn except_rooms<R: Into<String>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
-        self.target.except.extend(rooms.into_iter().map(Into::into));
+        self.whom.except(rooms);
         self
     }
 
     /// It may be lost for clients that are not ready for it right now.
     pub fn volatile(mut self) -> Self {
-        self.target.volatile = true;
+        self.whom.target.volatile = true;
+        self
+    }
+
+    /// Whether it may be compressed: yes, unless told. **Without effect** until there is WebSocket
+    /// compression; the flag goes along with the event, so that nothing has to be written anew then.
+    pub fn compress(mut self, may: bool) -> Self {
+        self.whom.target.compress = may;
+        self
+    }
+
+    /// Sockets of this node only, on all its cores; also for what is asked of sockets or done to them. As long
+    /// as a node is alone that is everybody anyway.
+    pub fn local(mut self) -> Self {
+        self.whom.target.local = true;
         self
     }
 
     /// How long to wait for what [`Self::emit_with_ack`] and [`Self::fetch_sockets`] ask for: 5 seconds
     /// unless told.
     pub fn timeout(mut self, time: Duration) -> Self {
-        self.timeout = time;
+        self.whom.timeout = time;
         self
     }
 }
@@ -92,10 +105,10 @@ impl Broadcast {
     /// # Errors
     /// The arguments cannot be JSON, or the event's name is reserved.
     pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), EmitError> {
-        if self.is_nobody() {
+        if self.whom.is_nobody() {
             return Ok(());
         }
-        self.shard.broadcast(self.namespace, &self.target, event, args)
+        self.shard.broadcast(self.namespace, &self.whom.target, event, args)
     }
 
     /// Sends an event and waits for the first argument of each client's acknowledgement, in the order in
@@ -120,10 +133,10 @@ impl Broadcast {
         args: &dyn EmitArgs,
     ) -> Result<impl Future<Output = Gathered> + use<>, EmitError> {
         let (done, gathered) = gathering();
-        if self.is_nobody() {
+        if self.whom.is_nobody() {
             done(Gathered::default());
         } else {
-            let (target, timeout) = (self.target.clone(), self.timeout);
+            let Whom { target, timeout, .. } = self.whom.clone();
             self.shard.emit_for_acks(self.namespace, target, event, args, timeout, done)?;
         }
         Ok(gathered)
@@ -132,10 +145,11 @@ impl Broadcast {
     /// Asks every core which of these sockets it has.
     pub fn fetch_sockets(&self) -> impl Future<Output = Fetched> + use<> {
         let (done, gathered) = gathering();
-        if self.is_nobody() {
+        if self.whom.is_nobody() {
             done(Gathered::default());
         } else {
-            self.shard.fetch_sockets(self.namespace, self.target.clone(), self.timeout, done);
+            let Whom { target, timeout, .. } = self.whom.clone();
+            self.shard.fetch_sockets(self.namespace, target, timeout, done);
         }
         let (shard, namespace) = (self.shard.clone(), self.namespace);
         async move { Fetched::new(&shard, namespace, gathered.await) }
@@ -158,14 +172,15 @@ impl Broadcast {
     }
 
     fn operate(&self, operation: Operation) {
-        if !self.is_nobody() {
-            self.shard.operate(self.namespace, &self.target, operation);
+        if !self.whom.is_nobody() {
+            self.shard.operate(self.namespace, &self.whom.target, operation);
         }
     }
+}
 
-    /// Whether it was narrowed to members of rooms, of which there are none.
-    fn is_nobody(&self) -> bool {
-        self.is_in_rooms && self.target.rooms.is_empty()
+impl fmt::Debug for Broadcast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcast").field("whom", &self.whom).finish_non_exhaustive()
     }
 }
 

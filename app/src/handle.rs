@@ -1,12 +1,16 @@
 //! The way to a running server's sockets from any thread of its process.
 
 use std::future::Future;
+use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use yamabiko_protocol::parser::Parser;
 use yamabiko_runtime::{EmitArgs, EmitError, Outside, RawArgs, Shard, Unreached};
 
 use crate::broadcast::Broadcast;
+use crate::responses::{AcksFailure, complete};
 use crate::server::Core;
+use crate::whom::Whom;
 
 /// A handle to a running server, for any thread or runtime: `Clone`, `Send` and `Sync`. It comes with
 /// [`Ready`](crate::Ready).
@@ -41,10 +45,7 @@ pub struct Meant {
     outside: Outside,
     parser: Parser,
     namespace: String,
-    /// `None` is everybody.
-    rooms: Option<Vec<String>>,
-    except: Vec<String>,
-    volatile: bool,
+    whom: Whom,
 }
 
 impl Handle {
@@ -63,9 +64,7 @@ impl Handle {
             outside: self.outside.clone(),
             parser: self.parser,
             namespace: namespace.into(),
-            rooms: None,
-            except: Vec::new(),
-            volatile: false,
+            whom: Whom::default(),
         }
     }
 
@@ -131,25 +130,51 @@ impl Handle {
 impl Meant {
     /// Members of this room, too. Without any room it is everybody.
     pub fn to(mut self, room: &str) -> Self {
-        self.rooms.get_or_insert_default().push(room.into());
+        self.whom.to([room]);
         self
     }
 
     /// Members of these rooms, too. An empty list of rooms means nobody.
     pub fn to_rooms<R: Into<String>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
-        self.rooms.get_or_insert_default().extend(rooms.into_iter().map(Into::into));
+        self.whom.to(rooms);
         self
     }
 
     /// But not members of this room.
     pub fn except(mut self, room: &str) -> Self {
-        self.except.push(room.into());
+        self.whom.except([room]);
+        self
+    }
+
+    /// But not members of any of these rooms.
+    pub fn except_rooms<R: Into<String>>(mut self, rooms: impl IntoIterator<Item = R>) -> Self {
+        self.whom.except(rooms);
         self
     }
 
     /// It may be lost for clients that are not ready for it right now.
     pub fn volatile(mut self) -> Self {
-        self.volatile = true;
+        self.whom.target.volatile = true;
+        self
+    }
+
+    /// Whether it may be compressed: yes, unless told. **Without effect** until there is WebSocket
+    /// compression.
+    pub fn compress(mut self, may: bool) -> Self {
+        self.whom.target.compress = may;
+        self
+    }
+
+    /// Sockets of this node only, on all its cores; also for what is asked of sockets or done to them. As long
+    /// as a node is alone that is everybody anyway.
+    pub fn local(mut self) -> Self {
+        self.whom.target.local = true;
+        self
+    }
+
+    /// How long to wait for what [`Self::emit_with_ack`] asks for: 5 seconds unless told.
+    pub fn timeout(mut self, time: Duration) -> Self {
+        self.whom.timeout = time;
         self
     }
 
@@ -159,16 +184,48 @@ impl Meant {
     /// [`TellError`](crate::TellError): the arguments cannot be sent, the name is reserved, or the server
     /// was not reached. A namespace that does not exist is logged by the core.
     pub fn emit<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<(), TellError> {
-        yamabiko_protocol::socket::encode::check_name(event)
-            .map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
-        let args: RawArgs =
-            args.to_raw(self.parser).map_err(|error| TellError::Emit(EmitError::Encode(error)))?;
+        let args = self.read(event, args).map_err(TellError::Emit)?;
         let event = event.to_owned();
         self.tell(move |sockets| {
             if let Err(error) = sockets.emit(&event, &args) {
                 tracing::warn!(event, %error, "an event of another thread was not sent");
             }
         })
+    }
+
+    /// Sends an event and waits for the first argument of each client's acknowledgement, as
+    /// [`Broadcast::emit_with_ack`] does. The event is sent by the call itself; the future may be awaited on
+    /// any runtime, or blocked on.
+    ///
+    /// # Errors
+    /// [`AcksFailure`]; a namespace that does not exist is [`EmitError::Gone`].
+    pub fn emit_with_ack<R: DeserializeOwned + Send + 'static>(
+        &self,
+        event: &str,
+        args: &dyn EmitArgs,
+    ) -> impl Future<Output = Result<Vec<R>, AcksFailure<R>>> + Send + use<R> {
+        let (sender, receiver) = flume::bounded(1);
+        let told = self.read(event, args).map_err(AcksFailure::Emit).and_then(|args| {
+            let (meant, event) = (self.clone(), event.to_owned());
+            let call = move |shard: &Shard| {
+                let asked = meant.sockets(shard).ok_or(EmitError::Gone);
+                let asked = asked.and_then(|sockets| sockets.gather_acks(&event, &args));
+                shard.run(None, async move {
+                    let answers = match asked {
+                        Ok(gathered) => complete(gathered.await),
+                        Err(error) => Err(AcksFailure::Emit(error)),
+                    };
+                    // Whoever asked may have stopped waiting.
+                    let _ = sender.send(answers);
+                });
+            };
+            self.outside.call(0, call).map_err(AcksFailure::Unreached)
+        });
+        async move {
+            told?;
+            let answers = receiver.recv_async().await;
+            answers.unwrap_or(Err(AcksFailure::Unreached(Unreached::Ended)))
+        }
     }
 
     /// Has them join rooms.
@@ -204,24 +261,27 @@ impl Meant {
     }
 
     fn tell(&self, what: impl FnOnce(Broadcast) + Send + 'static) -> Result<(), TellError> {
-        let Self { namespace, rooms, except, volatile, .. } = self.clone();
-        let call = move |shard: &Shard| {
-            let Some(everyone) = Core::new(shard.clone()).of(&namespace) else {
-                return tracing::warn!(
-                    namespace,
-                    "another thread named a namespace that is not here"
-                );
-            };
-            let mut sockets = everyone.except_rooms(except);
-            if let Some(rooms) = rooms {
-                sockets = sockets.to_rooms(rooms);
+        let meant = self.clone();
+        let call = move |shard: &Shard| match meant.sockets(shard) {
+            Some(sockets) => what(sockets),
+            None => {
+                let namespace = meant.namespace;
+                tracing::warn!(namespace, "another thread named a namespace that is not here");
             }
-            if volatile {
-                sockets = sockets.volatile();
-            }
-            what(sockets);
         };
         self.outside.call(0, call).map_err(TellError::Unreached)
+    }
+
+    /// The same as seen from a core.
+    fn sockets(&self, shard: &Shard) -> Option<Broadcast> {
+        let everyone = Core::new(shard.clone()).of(&self.namespace)?;
+        Some(everyone.of(self.whom.clone()))
+    }
+
+    /// Reads an event's arguments, which other threads keep to themselves.
+    fn read<T: EmitArgs + ?Sized>(&self, event: &str, args: &T) -> Result<RawArgs, EmitError> {
+        yamabiko_protocol::socket::encode::check_name(event)?;
+        Ok(args.to_raw(self.parser)?)
     }
 }
 

@@ -14,7 +14,7 @@ impl Handshake {
         Self(inner)
     }
 
-    /// The peer's address.
+    /// The peer's address, of the connection that the session began with: `socket.conn.remoteAddress`.
     pub fn address(&self) -> SocketAddr {
         self.0.address
     }
@@ -24,7 +24,7 @@ impl Handshake {
         self.0.issued_ms
     }
 
-    /// The Engine.IO revision, 3 or 4.
+    /// The Engine.IO revision, 3 or 4: `socket.conn.protocol`.
     pub fn revision(&self) -> u8 {
         self.0.revision
     }
@@ -46,7 +46,8 @@ impl Handshake {
         self.head()?.header(name).map(String::from)
     }
 
-    /// All headers of the handshake's request, in order, as the client wrote them.
+    /// All headers of the handshake's request, in order, as the client wrote them:
+    /// `socket.conn.request.headers`.
     pub fn headers(&self) -> Vec<(String, String)> {
         let Some(head) = self.head() else { return Vec::new() };
         head.headers().map(|(name, value)| (name.into(), value.into())).collect()

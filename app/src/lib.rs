@@ -90,7 +90,8 @@
 //! | [`http`] | routers, layers, files, bodies in pieces |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
-//! | `socket`, `handshake`, `broadcast` | one client; what is known of it; many of them |
+//! | `socket`, `handshake`, `sending` | one client; what is known of it; how it is sent something |
+//! | `broadcast`, `whom` | many clients; who is meant, and how |
 //! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |
 //! | `data`, `listeners`, `rare` | a socket's data for others; its own listeners; what few sockets have |
 //! | `running`, `dispatch`, `middleware` | how a shard's events reach the handlers, and what they pass |
@@ -124,11 +125,13 @@ mod remote;
 mod responses;
 mod room;
 mod running;
+mod sending;
 mod serve_client;
 mod server;
 mod socket;
 mod space;
 mod task;
+mod whom;
 
 pub use self::http::{
     Body, Client, Dotfiles, Failure, Files, Html, IntoResponse, Json, Next, Redirect, Request,
@@ -152,6 +155,7 @@ pub use regex::Regex;
 pub use remote::{Fetched, RemoteSocket};
 pub use responses::{AcksFailure, Incomplete};
 pub use room::Room;
+pub use sending::Sending;
 pub use serve_client::Bundle;
 pub use server::{Core, Ready, Server, serve};
 pub use socket::{AckFailure, Socket};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use serde::de::DeserializeOwned;
-use yamabiko_runtime::{EmitError, Gathered, Item};
+use yamabiko_runtime::{EmitError, Gathered, Item, Unreached};
 
 use crate::ArgsError;
 use crate::remote::silent;
@@ -15,6 +15,8 @@ pub enum AcksFailure<R> {
     Emit(EmitError),
     /// Not everybody has answered in time, or not as asked.
     Incomplete(Incomplete<R>),
+    /// The server was not reached; only for who asks from [another thread](crate::Meant).
+    Unreached(Unreached),
 }
 
 /// The answers that came, and who is missing.
@@ -54,6 +56,7 @@ impl<R> fmt::Display for AcksFailure<R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             AcksFailure::Emit(error) => error.fmt(f),
+            AcksFailure::Unreached(error) => error.fmt(f),
             AcksFailure::Incomplete(Incomplete { responses, missing, misfits }) => {
                 let (came, missing, misfits) = (responses.len(), missing.len(), misfits.len());
                 write!(f, "operation has timed out: {came} answered, {missing} did not")?;

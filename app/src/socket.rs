@@ -9,17 +9,18 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use yamabiko_runtime::{
-    AckError, EmitArgs, EmitError, EmitOptions, Gone, JoinError, RawArgs, Shard, SocketKey,
+    EmitArgs, EmitError, EmitOptions, Gone, JoinError, RawArgs, Shard, SocketKey,
 };
 
+use crate::ArgsError;
 use crate::answer::Reject;
 use crate::broadcast::Broadcast;
 use crate::data::EMPTY;
 use crate::handshake::Handshake;
 use crate::rare::Rare;
+use crate::sending::Sending;
 use crate::server::Core;
 use crate::space::Space;
-use crate::{Args, ArgsError};
 
 /// A client that is connected to a namespace, as a handler sees it. Clones are the same socket; one that
 /// has disconnected refuses with [`Gone`], and keeping it keeps nothing of the connection alive.
@@ -86,7 +87,7 @@ impl Socket {
         self.inner.is_recovered.get()
     }
 
-    /// The transport in use, `polling` or `websocket`.
+    /// The transport in use, `polling` or `websocket`: Socket.IO's `socket.conn.transport.name`.
     ///
     /// # Errors
     /// The socket has disconnected.
@@ -94,7 +95,8 @@ impl Socket {
         self.shard.transport(self.key)
     }
 
-    /// What is known of the client since its handshake.
+    /// What is known of the client since its handshake, such as its address, its revision of the protocol and
+    /// the headers that it sent: Socket.IO's `socket.handshake` and what else is of use of `socket.conn`.
     ///
     /// # Errors
     /// The socket has disconnected.
@@ -137,7 +139,7 @@ impl Socket {
         event: &str,
         args: &T,
     ) -> Result<(), EmitError> {
-        self.shard.emit(self.key, event, args, EmitOptions { volatile: true })
+        self.volatile().emit(event, args)
     }
 
     /// Sends an event and waits for the client's answer, read as `R`: its first argument. For all of them
@@ -157,7 +159,7 @@ impl Socket {
         args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
-        self.ask(event, args, timeout, |args| args.parse_arg::<R>(0))
+        Sending::of(self).for_at_most(timeout).emit_with_ack(event, args)
     }
 
     /// As [`Socket::emit_with_ack`], with all the answer's arguments as a tuple.
@@ -167,7 +169,7 @@ impl Socket {
         args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
-        self.ask(event, args, timeout, |args| args.parse_tuple::<R>())
+        Sending::of(self).for_at_most(timeout).emit_with_acks(event, args)
     }
 
     /// As [`Socket::emit_with_ack`], with the answer as it came.
@@ -177,29 +179,7 @@ impl Socket {
         args: &dyn EmitArgs,
         timeout: Option<Duration>,
     ) -> impl Future<Output = Result<RawArgs, AckFailure>> + use<> {
-        self.ask(event, args, timeout, |args| Ok(RawArgs::from(args)))
-    }
-
-    fn ask<R: 'static>(
-        &self,
-        event: &str,
-        args: &dyn EmitArgs,
-        timeout: Option<Duration>,
-        read: fn(&Args<'_>) -> Result<R, ArgsError>,
-    ) -> impl Future<Output = Result<R, AckFailure>> + use<R> {
-        let (sender, receiver) = flume::bounded(1);
-        let on_ack = move |answer: Result<&Args<'_>, AckError>| {
-            let _ = sender.send(match answer {
-                Ok(args) => read(args).map_err(AckFailure::Type),
-                Err(AckError::TimedOut) => Err(AckFailure::TimedOut),
-                Err(AckError::Disconnected) => Err(AckFailure::Disconnected),
-            });
-        };
-        let sent = self.shard.emit_with_ack(self.key, event, args, timeout, Box::new(on_ack));
-        async move {
-            sent.map_err(AckFailure::Emit)?;
-            receiver.recv_async().await.unwrap_or(Err(AckFailure::Disconnected))
-        }
+        Sending::of(self).for_at_most(timeout).emit_with_raw_ack(event, args)
     }
 }
 
@@ -242,6 +222,11 @@ impl Socket {
     /// Everybody in the namespace but members of this room and this socket.
     pub fn except(&self, room: &str) -> Broadcast {
         self.broadcast().except(room)
+    }
+
+    /// Everybody in the namespace but members of these rooms and this socket.
+    pub fn except_rooms<R: Into<String>>(&self, rooms: impl IntoIterator<Item = R>) -> Broadcast {
+        self.broadcast().except_rooms(rooms)
     }
 
     /// Everybody in the namespace but this socket.

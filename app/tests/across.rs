@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Inside, packet_of};
+use harness::{Client, Inside, packet_of, wait};
 use yamabiko::{AckFailure, AcksFailure, App, Config, Core, Namespace, Socket, Unreached};
 
 const SHARDS: u8 = 3;
@@ -52,7 +52,7 @@ fn app(core: Core) -> App {
                     let misfits = it.misfits.into_iter().map(|(id, _)| id).collect();
                     (sorted(it.responses), sorted(it.missing), misfits)
                 }
-                Err(AcksFailure::Emit(error)) => panic!("{error}"),
+                Err(error) => panic!("{error}"),
             }
         })
         .on("whisper", async |socket: Socket, room: String| {
@@ -87,7 +87,7 @@ fn app(core: Core) -> App {
             match asked.await {
                 Ok(answers) => (sorted(answers), vec![]),
                 Err(AcksFailure::Incomplete(it)) => (sorted(it.responses), sorted(it.missing)),
-                Err(AcksFailure::Emit(error)) => panic!("{error}"),
+                Err(error) => panic!("{error}"),
             }
         })
         .on("tell-cores", move |_: Socket, room: String| {
@@ -347,22 +347,4 @@ fn another_thread_emits_counts_and_disconnects() {
     handle.run(|_| panic!("asked for")).unwrap();
     assert_eq!(wait(handle.ask(async |_| -> u8 { panic!("asked for") })), Err(Unreached::Ended));
     assert_eq!(wait(handle.ask(async |core| core.shard())), Ok(0));
-}
-
-/// Waits for a future on a thread without any runtime.
-fn wait<T>(future: impl Future<Output = T>) -> T {
-    struct Unpark(thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: std::sync::Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = std::sync::Arc::new(Unpark(thread::current())).into();
-    let mut future = std::pin::pin!(future);
-    loop {
-        match future.as_mut().poll(&mut std::task::Context::from_waker(&waker)) {
-            std::task::Poll::Ready(value) => return value,
-            std::task::Poll::Pending => thread::park(),
-        }
-    }
 }

@@ -13,7 +13,7 @@ use crate::room::RoomKey;
 use crate::shard::{Shard, State};
 
 /// Whom a broadcast is for. Each socket gets it at most once, however many of the rooms it is in.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {
     /// Members of any of these rooms; none means the whole namespace. A socket's id is a room of its own.
     pub rooms: Vec<String>,
@@ -21,6 +21,19 @@ pub struct Target {
     pub except: Vec<String>,
     /// Drop it for clients whose transport is not writable right now.
     pub volatile: bool,
+    /// Whether it may be compressed. It goes along with the event, and has no effect as long as no transport
+    /// compresses what it sends.
+    pub compress: bool,
+    /// Sockets of this node only: whatever links nodes leaves it alone. All shards of the node are meant.
+    pub local: bool,
+}
+
+impl Default for Target {
+    /// Everybody.
+    fn default() -> Self {
+        let (rooms, except) = Default::default();
+        Self { rooms, except, volatile: false, compress: true, local: false }
+    }
 }
 
 /// An encoded broadcast on its way through the node.

@@ -13,10 +13,18 @@ use crate::shard::{Shard, State, Timer};
 use crate::socket::{AckCallback, AckError, Admission};
 
 /// How an event is sent to one socket.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct EmitOptions {
     /// Drop it if the transport is not writable right now.
     pub volatile: bool,
+    /// Whether it may be compressed; see [`Target::compress`](crate::Target::compress).
+    pub compress: bool,
+}
+
+impl Default for EmitOptions {
+    fn default() -> Self {
+        Self { volatile: false, compress: true }
+    }
 }
 
 /// What is known of a client since its handshake.
@@ -104,12 +112,13 @@ impl Shard {
     }
 
     /// Sends an event and calls `on_ack` once: with the client's answer, or when `timeout` has passed,
-    /// or when the socket disconnects.
+    /// or when the socket disconnects. One that is volatile and dropped is never answered.
     pub fn emit_with_ack<T: EmitArgs + ?Sized>(
         &self,
         socket: SocketKey,
         name: &str,
         args: &T,
+        options: EmitOptions,
         timeout: Option<Duration>,
         on_ack: AckCallback,
     ) -> Result<(), EmitError> {
@@ -122,8 +131,13 @@ impl Shard {
             }
             let namespace = entry.namespace;
             let id = state.next_ack(namespace);
-            let how = How { id: Some(id), is_recoverable: false };
-            state.emit(socket, session, how, name, args)?;
+            if options.volatile && !state.is_writable(session) {
+                yamabiko_protocol::socket::encode::check_name(name)?;
+                state.metrics.volatile_dropped.add(1);
+            } else {
+                let how = How { id: Some(id), is_recoverable: false };
+                state.emit(socket, session, how, name, args)?;
+            }
             state.sockets[socket].acks.insert(id, on_ack);
             if let Some(timeout) = timeout {
                 let at = state.now_ms.saturating_add(timeout.as_millis() as u64);

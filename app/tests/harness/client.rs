@@ -22,7 +22,8 @@ impl Client {
         Self::connect(WebSocket::on(wire, "/socket.io/?EIO=4&transport=websocket"))
     }
 
-    fn connect(socket: WebSocket) -> Self {
+    /// On a connection that has been upgraded already.
+    pub(crate) fn connect(socket: WebSocket) -> Self {
         let mut client = Self { socket, id: String::new(), next_ack: 0 };
         assert!(client.packet().expect("a handshake").starts_with("0{"));
         client.send("40");

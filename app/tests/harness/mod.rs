@@ -16,6 +16,7 @@ mod inside;
 mod poller;
 mod random;
 mod server;
+mod wait;
 mod websocket;
 mod wire;
 
@@ -25,6 +26,7 @@ pub(crate) use inside::Inside;
 pub(crate) use poller::Poller;
 pub(crate) use random::Random;
 pub(crate) use server::{Server, soon};
+pub(crate) use wait::wait;
 pub(crate) use websocket::{
     BINARY, CLOSE, CONTINUATION, Frame, PING, PONG, TEXT, WebSocket, frame,
 };

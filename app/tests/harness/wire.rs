@@ -50,6 +50,11 @@ impl Wire {
         Self { stream, ahead: Vec::new() }
     }
 
+    /// Its own end of the connection.
+    pub(crate) fn local_address(&self) -> SocketAddr {
+        self.stream.local_addr().unwrap()
+    }
+
     /// Sends bytes. A peer that has closed meanwhile is no error: what it said is read next.
     pub(crate) fn send(&mut self, bytes: impl AsRef<[u8]>) {
         match self.stream.write_all(bytes.as_ref()) {
