@@ -87,6 +87,7 @@ reject_from!(
     crate::EmitError,
     crate::Gone,
     crate::JoinError,
+    crate::Undelivered,
     serde_json::Error,
     std::io::Error,
     std::fmt::Error,
