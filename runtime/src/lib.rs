@@ -32,6 +32,7 @@
 mod answer;
 mod application;
 mod boot;
+mod bridge;
 mod broadcast;
 mod catalog;
 mod census;
