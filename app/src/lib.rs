@@ -165,5 +165,5 @@ pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
     ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, JoinError,
-    RawArgs, ServeError, Settings, ShardMetrics, Unreached,
+    RawArgs, Redis, ServeError, Settings, ShardMetrics, Unreached,
 };
