@@ -157,6 +157,7 @@ fn join_cluster(
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| ServeError::Settings(error.to_string()))?;
     let uid = format!("y{:05x}", u32::from_ne_bytes(random) >> 12);
+    let metrics = Arc::default();
     let ear = Ear {
         key: redis.key.as_str().into(),
         uid: uid.as_str().into(),
@@ -166,11 +167,11 @@ fn join_cluster(
         directory: Arc::clone(directory),
         shards: mesh.outside(),
         known: HashMap::new(),
-        metrics: Arc::default(),
+        metrics: Arc::clone(&metrics),
     };
     let link = Link::open(RedisSettings::of(&redis.url), ear)
         .map_err(|error| ServeError::Settings(format!("redis: {error}")))?;
-    Ok(Arc::new(Voice::new(link, &redis.key, &uid)))
+    Ok(Arc::new(Voice::new(link, metrics, &redis.key, &uid)))
 }
 
 /// Everything that outlives a single shard.

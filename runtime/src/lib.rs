@@ -26,6 +26,7 @@
 //! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
 //! | `recovery` | clients that come back: what they get again, and what is kept for that |
+//! | `bridge`, `cluster` | the thread that talks to Redis; what nodes tell each other over it |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
@@ -86,6 +87,7 @@ pub use application::{
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use census::Count;
+pub use cluster::ClusterState;
 pub use emit::{EmitOptions, Handshake};
 pub use ending::Hold;
 pub use exchange::{Client, Departure, Exchange};

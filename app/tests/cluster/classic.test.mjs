@@ -172,9 +172,9 @@ describe("a cluster of Node and Yamabiko, classic", { timeout: 120_000 }, () => 
     for (const { unheard } of everyone) assert.equal(unheard(), 0);
   });
 
-  test("nonsense on the channels harms nobody of ours", async (t) => {
-    if (servers.some(({ kind }) => kind === "node")) {
-      // A Node server ends at it, so this is said where only ours listen.
+  // A Node server ends at it, so this is said where only ours listen.
+  if (process.env.INTEROP_SERVER) {
+    test("nonsense on the channels harms nobody of ours", async () => {
       const url = await redis();
       const ours = await serve("yamabiko", url);
       const listener = await client(ours);
@@ -190,6 +190,6 @@ describe("a cluster of Node and Yamabiko, classic", { timeout: 120_000 }, () => 
       assert.deepEqual(await listener.next(), ["still here"]);
       listener.socket.disconnect();
       await voice.quit();
-    }
-  });
+    });
+  }
 });

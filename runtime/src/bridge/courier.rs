@@ -16,7 +16,7 @@ use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisE
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::sleep;
 
-use super::channel::{Channel, Kind, Wanted};
+use super::channel::{Kind, Wanted};
 use super::link::{LinkMetrics, Listener, NoLink, Order, RedisSettings, weight};
 
 /// Messages of one batch at most, and their bytes.
@@ -242,17 +242,12 @@ impl Courier {
                     tolerate(done)?;
                 }
             }
-            Order::Count { channel, answer } => {
-                let counted = count(&mut lines.publishing, &channel).await;
-                answer(counted.as_ref().ok().copied());
-                tolerate(counted.map(drop))?;
-            }
             Order::Publish { .. } => {}
         }
         Ok(())
     }
 
-    /// Waits while Redis is away. Wishes are noted, questions answered by nobody, messages wait. Returns
+    /// Waits while Redis is away. Wishes are noted, messages wait. Returns
     /// whether anybody holds a link.
     async fn rest(&mut self, pause: Duration) -> bool {
         sleep(pause).await;
@@ -260,7 +255,6 @@ impl Courier {
             match self.orders.try_recv() {
                 Ok(Order::Want(channel)) => drop(self.wanted.want(&channel)),
                 Ok(Order::Forgo(channel)) => drop(self.wanted.forgo(&channel)),
-                Ok(Order::Count { answer, .. }) => answer(None),
                 Ok(order) => self.waiting.push_back(order),
                 Err(flume::TryRecvError::Empty) => break,
                 Err(flume::TryRecvError::Disconnected) => return false,
@@ -277,16 +271,6 @@ async fn subscribe(
 ) -> Result<(), RedisError> {
     let (command, _) = kind.commands();
     tolerate(redis::cmd(command).arg(names).exec_async(line).await)
-}
-
-async fn count(line: &mut MultiplexedConnection, channel: &Channel) -> Result<u64, RedisError> {
-    let what = match channel.kind {
-        Kind::Sharded => "SHARDNUMSUB",
-        Kind::Plain | Kind::Pattern => "NUMSUB",
-    };
-    let command = redis::cmd("PUBSUB").arg(what).arg(&*channel.name).to_owned();
-    let (_, count): (String, u64) = command.query_async(line).await?;
-    Ok(count)
 }
 
 /// What Redis refuses is told; the line is whole.

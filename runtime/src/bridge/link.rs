@@ -80,18 +80,9 @@ pub(crate) struct Link {
 
 /// What the thread is told.
 pub(super) enum Order {
-    Publish {
-        channel: Arc<str>,
-        is_sharded: bool,
-        payload: Bytes,
-    },
+    Publish { channel: Arc<str>, is_sharded: bool, payload: Bytes },
     Want(Channel),
     Forgo(Channel),
-    /// How many subscribe to a channel, over all of Redis; `None` if nobody can tell.
-    Count {
-        channel: Channel,
-        answer: Box<dyn FnOnce(Option<u64>) + Send>,
-    },
 }
 
 /// The address of Redis makes no sense, or there is no thread to be had.
@@ -145,17 +136,6 @@ impl Link {
     /// Takes that back, once.
     pub(crate) fn forgo(&self, kind: Kind, name: Arc<str>) {
         let _ = self.orders.send(Order::Forgo(Channel { kind, name }));
-    }
-
-    /// Asks how many subscribe to a channel, which is how Node's adapters count servers.
-    pub(crate) fn count(
-        &self,
-        kind: Kind,
-        name: Arc<str>,
-        answer: impl FnOnce(Option<u64>) + Send + 'static,
-    ) {
-        let channel = Channel { kind, name };
-        let _ = self.orders.send(Order::Count { channel, answer: Box::new(answer) });
     }
 }
 

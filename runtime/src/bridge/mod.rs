@@ -16,5 +16,5 @@ mod link;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use channel::{Channel, Kind};
-pub(crate) use link::{Link, LinkMetrics, Listener, RedisSettings};
+pub(crate) use channel::Kind;
+pub(crate) use link::{Link, Listener, RedisSettings};

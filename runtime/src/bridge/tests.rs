@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Kind, Link, LinkMetrics, Listener, RedisSettings};
+use super::link::LinkMetrics;
+use super::{Kind, Link, Listener, RedisSettings};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -113,6 +114,19 @@ fn until(metrics: &LinkMetrics, holds: impl Fn(&LinkMetrics) -> bool) {
     }
 }
 
+/// Waits until what one says on a channel is heard, and everything that was said for that.
+fn until_heard(link: &Link, channel: &str, heard: &Receiver<Heard>) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < end && say(link, channel, b"?"));
+        if heard.recv_timeout(Duration::from_millis(50)) == Ok(said(channel, b"?")) {
+            break;
+        }
+    }
+    assert!(say(link, channel, b"!"));
+    while next(heard) != said(channel, b"!") {}
+}
+
 fn say(link: &Link, channel: &str, payload: &[u8]) -> bool {
     link.publish(channel.into(), false, Bytes::copy_from_slice(payload))
 }
@@ -126,27 +140,22 @@ fn what_one_says_the_other_hears() {
     other.want(Kind::Pattern, "room#*".into());
     other.want(Kind::Sharded, "shard".into());
     assert_eq!(next(&heard), Heard::Up);
-    // Once it knows that they are subscribed to.
-    let (sender, counted) = mpsc::channel();
-    for (kind, name) in [(Kind::Plain, "plain"), (Kind::Sharded, "shard"), (Kind::Plain, "no")] {
-        let sender = sender.clone();
-        other.count(kind, name.into(), move |count| sender.send(count).unwrap());
-    }
-    let counts: Vec<_> = (0..3).map(|_| counted.recv_timeout(PATIENCE).unwrap()).collect();
-    assert_eq!(counts, [Some(1), Some(1), Some(0)]);
+    until_heard(&one, "plain", &heard);
+    until_heard(&one, "room#0", &heard);
     assert!(say(&one, "plain", b"\x00\xff\r\n"));
     assert!(say(&one, "room#7", b""));
     assert!(say(&one, "elsewhere", b"not for us"));
+    // The kinds were subscribed to in this order.
     assert!(one.publish("shard".into(), true, Bytes::from_static(b"s")));
     assert_eq!(next(&heard), said("plain", b"\x00\xff\r\n"));
     assert_eq!(next(&heard), said("room#7", b""));
     assert_eq!(next(&heard), said("shard", b"s"));
+    // One of two still wants it.
     other.want(Kind::Plain, "plain".into());
     other.forgo(Kind::Plain, "plain".into());
-    other.count(Kind::Plain, "plain".into(), move |count| sender.send(count).unwrap());
-    assert_eq!(counted.recv_timeout(PATIENCE).unwrap(), Some(1), "one of two still wants it");
-    until(one.metrics(), |it| it.published.load(Ordering::Relaxed) == 4);
-    assert_eq!(one.metrics().waiting_bytes.load(Ordering::Relaxed), 0);
+    assert!(say(&one, "plain", b"still"));
+    assert_eq!(next(&heard), said("plain", b"still"));
+    until(one.metrics(), |it| it.waiting_bytes.load(Ordering::Relaxed) == 0);
 }
 
 #[test]
@@ -157,9 +166,7 @@ fn many_messages_come_whole_and_in_order() {
     let (other, heard) = open(redis.settings());
     other.want(Kind::Plain, "c".into());
     assert_eq!(next(&heard), Heard::Up);
-    let (sender, counted) = mpsc::channel();
-    other.count(Kind::Plain, "c".into(), move |count| sender.send(count).unwrap());
-    assert_eq!(counted.recv_timeout(PATIENCE).unwrap(), Some(1));
+    until_heard(&one, "c", &heard);
     for number in 0..MESSAGES {
         assert!(say(&one, "c", number.to_string().as_bytes()));
     }
@@ -178,21 +185,13 @@ fn it_comes_back_with_redis_and_says_what_waited() {
     redis.end();
     assert_eq!((next(&heard), next(&at_one)), (Heard::Down, Heard::Down));
     assert!(!one.metrics().is_up.load(Ordering::Relaxed));
-    // What is wanted while Redis is away is wanted when it is back; a question has no answer.
+    // What is wanted while Redis is away is wanted when it is back.
     other.want(Kind::Plain, "while".into());
     other.forgo(Kind::Plain, "before".into());
-    let (sender, counted) = mpsc::channel();
-    one.count(Kind::Plain, "before".into(), move |count| sender.send(count).unwrap());
-    assert_eq!(counted.recv_timeout(PATIENCE).unwrap(), None);
     redis.begin();
-    // Before the one that speaks may be back the one that hears has to be.
-    assert_eq!(next(&heard), Heard::Up);
+    assert_eq!((next(&heard), next(&at_one)), (Heard::Up, Heard::Up));
     assert!(say(&one, "before", b"nobody wants this"));
-    assert!(say(&one, "while", b"1"));
-    assert!(say(&one, "while", b"2"));
-    assert_eq!(next(&heard), said("while", b"1"));
-    assert_eq!(next(&heard), said("while", b"2"));
-    assert_eq!(next(&at_one), Heard::Up);
+    until_heard(&one, "while", &heard);
     assert_eq!(one.metrics().reconnects.load(Ordering::Relaxed), 1);
 }
 

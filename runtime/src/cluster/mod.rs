@@ -13,4 +13,5 @@ mod ear;
 mod voice;
 
 pub(crate) use ear::Ear;
+pub use voice::ClusterState;
 pub(crate) use voice::Voice;
