@@ -6,6 +6,7 @@
 //! | module | Node's package | over |
 //! |---|---|---|
 //! | [`classic`] | `@socket.io/redis-adapter`, `createAdapter`; and emitters, old adapters | PUBLISH |
+//! | [`sharded`] | `@socket.io/redis-adapter`, `createShardedAdapter` | SPUBLISH |
 //!
 //! This is the meaning of bytes only: which channel a message goes to, what is in it, what came in. Who
 //! connects to Redis, counts answers, waits and gives up is the runtime's to decide.
@@ -22,16 +23,19 @@
 //! | `text`, `pack` | values as JSON and as MessagePack |
 //! | `writer` | a message's members in either form |
 //! | `names`, `target`, `packet`, `remote` | what messages of all three ways are made of |
+//! | `message` | what nodes tell each other with the newer two |
 //! | `legacy` | MessagePack as it was before it had binary data |
 //! | `malformed` | why a message is refused |
 
 pub mod classic;
 mod legacy;
 mod malformed;
+mod message;
 mod names;
 mod pack;
 mod packet;
 mod remote;
+pub mod sharded;
 mod target;
 mod text;
 mod value;
@@ -39,6 +43,7 @@ mod writer;
 
 pub use legacy::modernise;
 pub use malformed::{Malformed, Unwritable};
+pub use message::{Envelope, Message};
 pub use names::{Names, NamesIter};
 pub use pack::Dialect;
 pub use packet::Packet;

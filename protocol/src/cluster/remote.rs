@@ -103,6 +103,14 @@ impl<'a> Sockets<'a> {
         listed.iter().cloned().chain(read)
     }
 
+    /// Whether there is binary data in what is told of one.
+    pub(crate) fn has_binary(&self) -> bool {
+        self.iter().any(|socket| {
+            let parts = [socket.handshake, socket.data];
+            parts.into_iter().flatten().any(|part| part.has_binary())
+        })
+    }
+
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Unwritable> {
         writer.list(self.len());
         for socket in self.iter() {
