@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use crate::limits::ClusterLimits;
 
+use super::EMITTER;
 use super::malformed::{Malformed, Unwritable};
 use super::names::Names;
 use super::pack::Dialect;
@@ -161,7 +162,7 @@ impl<'a> Envelope<'a> {
             writer.uint(self.message.kind());
             if has_data {
                 writer.key("data");
-                self.message.write_data(writer)?;
+                self.message.write_data(writer, &self.sender)?;
             }
             writer.key("uid");
             writer.str(&self.sender);
@@ -316,8 +317,13 @@ impl<'a> Message<'a> {
         })
     }
 
-    /// Writes `data`, its members in the order in which Node's adapter has them.
-    pub(super) fn write_data(&self, writer: &mut Writer<'_>) -> Result<(), Unwritable> {
+    /// Writes `data`, its members in the order in which Node's adapter has them, or the emitter if `sender`
+    /// is one.
+    pub(super) fn write_data(
+        &self,
+        writer: &mut Writer<'_>,
+        sender: &str,
+    ) -> Result<(), Unwritable> {
         match self {
             Self::InitialHeartbeat | Self::Heartbeat | Self::Close => writer.map(0),
             Self::Broadcast { packet, target, request } => {
@@ -325,7 +331,12 @@ impl<'a> Message<'a> {
                 writer.key("packet");
                 packet.write(writer)?;
                 write_request(writer, request.as_deref());
-                write_target(writer, target);
+                if sender == EMITTER {
+                    writer.key("opts");
+                    target.write_as_emitter(writer);
+                } else {
+                    write_target(writer, target);
+                }
             }
             Self::Join { target, rooms } | Self::Leave { target, rooms } => {
                 writer.map(2);

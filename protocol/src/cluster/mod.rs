@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`classic`] | `@socket.io/redis-adapter`, `createAdapter`; and emitters, old adapters | PUBLISH |
 //! | [`sharded`] | `@socket.io/redis-adapter`, `createShardedAdapter` | SPUBLISH |
+//! | [`streams`] | `@socket.io/redis-streams-adapter`, and its emitter | XADD, and PUBLISH or SPUBLISH |
 //!
 //! This is the meaning of bytes only: which channel a message goes to, what is in it, what came in. Who
 //! connects to Redis, counts answers, waits and gives up is the runtime's to decide.
@@ -36,6 +37,7 @@ mod pack;
 mod packet;
 mod remote;
 pub mod sharded;
+pub mod streams;
 mod target;
 mod text;
 mod value;
