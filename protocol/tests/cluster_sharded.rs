@@ -10,7 +10,7 @@ use yamabiko_protocol::limits::ClusterLimits;
 
 fn encoded(envelope: &Envelope<'_>) -> Vec<u8> {
     let mut out = b"before".to_vec();
-    envelope.encode(&mut out).unwrap();
+    envelope.encode(&mut out).expect("a message that was read");
     out.split_off(6)
 }
 

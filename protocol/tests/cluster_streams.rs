@@ -21,8 +21,8 @@ fn fields(record: &Record) -> Vec<(&[u8], &[u8])> {
 fn encoded(envelope: &Envelope<'_>, only_plaintext: bool) -> Vec<String> {
     let mut out = b"before".to_vec();
     let entry::Fields { uid, nsp, kind, data } =
-        entry::encode(envelope, only_plaintext, &mut out).unwrap();
-    let data = std::str::from_utf8(data).unwrap();
+        entry::encode(envelope, only_plaintext, &mut out).expect("a message that was read");
+    let data = std::str::from_utf8(data).expect("a message that was read");
     ["uid", uid, "nsp", nsp, "type", &kind.to_string(), "data", data].map(String::from).to_vec()
 }
 
@@ -63,8 +63,8 @@ fn check_data(record: &Record, envelope: &Envelope<'_>, only_plaintext: bool) {
     assert_eq!(packet.namespace.is_some(), envelope.sender == EMITTER);
     assert!(packet.event().is_some());
     let (mut text, mut attachments) = (Vec::new(), Vec::new());
-    packet.data.write_json(&mut text, &mut attachments, 16).unwrap();
-    let text = String::from_utf8(text).unwrap();
+    packet.data.write_json(&mut text, &mut attachments, 16).expect("a value");
+    let text = String::from_utf8(text).expect("JSON is UTF-8");
     let data = Value::Json { text: &text, attachments: &attachments };
     let message = Message::Broadcast {
         packet: Packet { data, ..packet.clone() },
