@@ -26,7 +26,7 @@ fn limits() -> ClusterLimits {
 
 fn encoded(encode: impl FnOnce(&mut Vec<u8>) -> Result<(), Unwritable>) -> Vec<u8> {
     let mut out = b"before".to_vec();
-    encode(&mut out).unwrap();
+    encode(&mut out).expect("a message that was read");
     out.split_off(6)
 }
 

@@ -6,6 +6,8 @@
 //! | module | Node's package | over |
 //! |---|---|---|
 //! | [`classic`] | `@socket.io/redis-adapter`, `createAdapter`; and emitters, old adapters | PUBLISH |
+//! | [`sharded`] | `@socket.io/redis-adapter`, `createShardedAdapter` | SPUBLISH |
+//! | [`streams`] | `@socket.io/redis-streams-adapter`, and its emitter | XADD, and PUBLISH or SPUBLISH |
 //!
 //! This is the meaning of bytes only: which channel a message goes to, what is in it, what came in. Who
 //! connects to Redis, counts answers, waits and gives up is the runtime's to decide.
@@ -22,16 +24,20 @@
 //! | `text`, `pack` | values as JSON and as MessagePack |
 //! | `writer` | a message's members in either form |
 //! | `names`, `target`, `packet`, `remote` | what messages of all three ways are made of |
+//! | `message` | what nodes tell each other with the newer two |
 //! | `legacy` | MessagePack as it was before it had binary data |
 //! | `malformed` | why a message is refused |
 
 pub mod classic;
 mod legacy;
 mod malformed;
+mod message;
 mod names;
 mod pack;
 mod packet;
 mod remote;
+pub mod sharded;
+pub mod streams;
 mod target;
 mod text;
 mod value;
@@ -39,6 +45,7 @@ mod writer;
 
 pub use legacy::modernise;
 pub use malformed::{Malformed, Unwritable};
+pub use message::{Envelope, Message};
 pub use names::{Names, NamesIter};
 pub use pack::Dialect;
 pub use packet::Packet;

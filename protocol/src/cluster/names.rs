@@ -34,7 +34,9 @@ impl<'a> Names<'a> {
         let elements = value.elements().ok_or(Malformed::Member(member))?;
         let mut len = 0;
         for element in elements {
-            element.name().ok_or(Malformed::Member(member))?;
+            if !element.is_name() {
+                return Err(Malformed::Member(member));
+            }
             len += 1;
         }
         Ok(Self(Source::Read(elements, len)))

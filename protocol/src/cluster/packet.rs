@@ -61,7 +61,9 @@ impl<'a> Packet<'a> {
         };
         let data = data.ok_or(Malformed::Member("packet.data"))?;
         let first = data.elements().and_then(|mut elements| elements.next());
-        first.and_then(|first| first.name()).ok_or(Malformed::Member("packet.data"))?;
+        if !first.is_some_and(|first| first.is_name()) {
+            return Err(Malformed::Member("packet.data"));
+        }
         if kind == Some(BINARY_EVENT) && may_be_legacy(&data) {
             return Err(Malformed::Syntax);
         }

@@ -10,9 +10,9 @@ use super::writer::Writer;
 /// A socket of some node.
 #[derive(Debug, Clone)]
 pub struct RemoteSocket<'a> {
-    /// Its id.
+    /// Its id. Where only ids were asked there is nothing else.
     pub id: Cow<'a, str>,
-    /// What is known of its client since the handshake, as an object; missing where only ids were asked.
+    /// What is known of its client since the handshake, as an object.
     pub handshake: Option<Value<'a>>,
     /// The rooms it is in.
     pub rooms: Names<'a>,
@@ -42,15 +42,17 @@ impl<'a> RemoteSocket<'a> {
 
     fn write(&self, writer: &mut Writer<'_>) -> Result<(), Unwritable> {
         let Self { id, handshake, rooms, data } = self;
-        let Some(handshake) = handshake else {
+        if handshake.is_none() && rooms.is_empty() && data.is_none() {
             writer.str(id);
             return Ok(());
-        };
-        writer.map(3 + u32::from(data.is_some()));
+        }
+        writer.map(2 + u32::from(handshake.is_some()) + u32::from(data.is_some()));
         writer.key("id");
         writer.str(id);
-        writer.key("handshake");
-        writer.value(handshake)?;
+        if let Some(handshake) = handshake {
+            writer.key("handshake");
+            writer.value(handshake)?;
+        }
         writer.key("rooms");
         rooms.write(writer);
         if let Some(data) = data {
@@ -103,6 +105,14 @@ impl<'a> Sockets<'a> {
         listed.iter().cloned().chain(read)
     }
 
+    /// Whether there is binary data in what is told of one.
+    pub(crate) fn has_binary(&self) -> bool {
+        self.iter().any(|socket| {
+            let parts = [socket.handshake, socket.data];
+            parts.into_iter().flatten().any(|part| part.has_binary())
+        })
+    }
+
     pub(crate) fn write(&self, writer: &mut Writer<'_>) -> Result<(), Unwritable> {
         writer.list(self.len());
         for socket in self.iter() {
@@ -129,6 +139,7 @@ mod tests {
         for text in [
             "[]",
             r#"["a","b"]"#,
+            r#"[{"id":"a","rooms":["r"]},"b",{"id":"c","rooms":[],"data":null}]"#,
             r#"[{"id":"a","handshake":{"t":1},"rooms":["a","r"],"data":{}},{"id":"b","handshake":{},"rooms":[]}]"#,
         ] {
             let sockets = Sockets::read(Value::json(text), "sockets").unwrap();

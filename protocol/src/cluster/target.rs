@@ -40,6 +40,14 @@ impl<'a> Target<'a> {
         Self { rooms: rooms.into(), ..Self::default() }
     }
 
+    /// Whether it includes a socket that is in these rooms.
+    pub fn includes(&self, socket_rooms: &Names<'_>) -> bool {
+        let is_in = |names: &Names<'_>| {
+            names.iter().any(|name| socket_rooms.iter().any(|room| room == name))
+        };
+        (self.rooms.is_empty() || is_in(&self.rooms)) && !is_in(&self.except)
+    }
+
     /// Reads `opts`; older writers leave out what is empty.
     pub(crate) fn read(opts: Option<Value<'a>>) -> Result<Self, Malformed> {
         let members = opts.and_then(|opts| opts.members()).ok_or(Malformed::Member("opts"))?;
@@ -169,6 +177,17 @@ mod tests {
             let text = std::str::from_utf8(&out).unwrap();
             assert_eq!(Target::read(Some(Value::json(text))), Ok(target), "{text}");
         }
+    }
+
+    #[test]
+    fn a_target_includes_members_of_its_rooms_only() {
+        let includes = |rooms: &[&str], except: &[&str], of: &[&str]| {
+            let target = Target { except: except.into(), ..Target::rooms(rooms) };
+            target.includes(&of.into())
+        };
+        assert!(includes(&[], &[], &[]) && includes(&[], &["b"], &["a"]));
+        assert!(includes(&["a", "c"], &["b"], &["c"]) && !includes(&["a"], &[], &["b"]));
+        assert!(!includes(&["a"], &["b"], &["a", "b"]) && !includes(&[], &["b"], &["b"]));
     }
 
     #[test]

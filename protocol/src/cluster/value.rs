@@ -181,6 +181,19 @@ impl<'a> Value<'a> {
         Some(Cow::Owned(printed(number)))
     }
 
+    /// Whether it is text or a number.
+    pub(crate) fn is_name(&self) -> bool {
+        match *self {
+            Self::Json { text, .. } => {
+                matches!(text.bytes().next(), Some(b'"' | b'-' | b'0'..=b'9'))
+            }
+            Self::Msgpack(bytes) => matches!(
+                Tokens::new(bytes).next(),
+                Ok(Token::Str(_) | Token::Unsigned(_) | Token::Signed(_) | Token::Float(_))
+            ),
+        }
+    }
+
     /// The elements of a list.
     pub fn elements(&self) -> Option<Elements<'a>> {
         let inner = match *self {
@@ -394,6 +407,7 @@ mod tests {
             for value in both(json, msgpack) {
                 assert_eq!(value.truth(), truth, "{value:?}");
                 assert_eq!(value.name().as_deref(), name, "{value:?}");
+                assert_eq!(value.is_name(), name.is_some());
             }
         }
         for value in both("9007199254740992", b"\xcf\0\x20\0\0\0\0\0\0") {

@@ -45,6 +45,10 @@ impl<'o> Writer<'o> {
         write(&mut writer).inspect_err(|_| writer.out.truncate(start))
     }
 
+    pub(crate) fn form(&self) -> Form {
+        self.form
+    }
+
     pub(crate) fn map(&mut self, len: u32) {
         match self.form {
             Form::Json => self.open(b'{'),
@@ -104,6 +108,14 @@ impl<'o> Writer<'o> {
         match self.form {
             Form::Json => self.out.extend_from_slice(if value { b"true" } else { b"false" }),
             Form::Msgpack(_) => encode::write_bool(self.out, value).expect(ROOM),
+        }
+    }
+
+    pub(crate) fn nil(&mut self) {
+        self.comma();
+        match self.form {
+            Form::Json => self.out.extend_from_slice(b"null"),
+            Form::Msgpack(_) => encode::write_nil(self.out).expect(ROOM),
         }
     }
 

@@ -1,10 +1,10 @@
 // Writes what Socket.IO's packages publish into fixtures/, one file for each kind of writer.
-//   node record.mjs [classic|emitters|sharded|streams …]
+//   node record.mjs [name …]
 import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 const fixtures = fileURLToPath(new URL("fixtures/", import.meta.url));
-const known = ["classic", "emitters", "sharded", "streams"];
+const known = ["classic", "emitters", "sharded", "streams", "streams-emitter"];
 
 class Recorder {
   records = [];

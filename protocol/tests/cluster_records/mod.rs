@@ -27,18 +27,17 @@ pub(crate) struct Record {
 impl Record {
     /// The message's bytes.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let digits = self.message.as_bytes().chunks(2);
-        digits
-            .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
-            .collect()
+        let pairs = (0..self.message.len()).step_by(2);
+        let byte = |at: usize| u8::from_str_radix(&self.message[at..at + 2], 16);
+        pairs.map(|at| byte(at).expect("hexadecimal digits")).collect()
     }
 }
 
 /// All records of one file.
 pub(crate) fn records(file: &str) -> Vec<Record> {
     let path = format!("{}/tests/cluster/fixtures/{file}.json", env!("CARGO_MANIFEST_DIR"));
-    let text = std::fs::read_to_string(path).unwrap();
-    let records: Vec<Record> = serde_json::from_str(&text).unwrap();
+    let text = std::fs::read_to_string(path).expect("a file of that name");
+    let records: Vec<Record> = serde_json::from_str(&text).expect("records");
     assert!(!records.is_empty());
     records
 }
@@ -46,13 +45,13 @@ pub(crate) fn records(file: &str) -> Vec<Record> {
 /// The namespace that a channel belongs to.
 #[allow(dead_code)]
 pub(crate) fn namespace_of(channel: &str) -> &str {
-    channel.split('#').nth(1).unwrap()
+    channel.split('#').nth(1).expect("a channel with a namespace")
 }
 
 /// A value as JSON.
 #[allow(dead_code)]
 pub(crate) fn json_of(value: &Value<'_>) -> String {
     let mut out = Vec::new();
-    value.write_plain_json(&mut out).unwrap();
-    String::from_utf8(out).unwrap()
+    value.write_plain_json(&mut out).expect("a value");
+    String::from_utf8(out).expect("JSON is UTF-8")
 }
