@@ -82,9 +82,8 @@ impl Receive<Deed> for Visitor {
                 }
                 text.map(|text| self.socket.emit("said", &text).ok());
             }
-            Deed::Leave(agent) => {
-                self.agent.take_if(|it| *it == agent).map(|_| self.tell("waiting", &self.name));
-            }
+            Deed::Leave(agent) if self.agent.take_if(|it| *it == agent).is_none() => {}
+            Deed::Leave(_) => self.tell("waiting", &self.name),
         }
         Ok(self.said.clone())
     }

@@ -90,6 +90,8 @@
 //! | [`http`] | routers, layers, files, bodies in pieces |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
+//! | `actor` | the other style: one value for each client, one thing at a time |
+//! | `hooks`, `task`, `interval`, `blocking` | work beside the handlers: at the start and the end, for long, again and again, on other threads |
 //! | `socket`, `handshake`, `sending` | one client; what is known of it; how it is sent something |
 //! | `broadcast`, `whom` | many clients; who is meant, and how |
 //! | `remote`, `responses`, `handle` | sockets of other cores; what many answer; the way in from other threads |

@@ -341,12 +341,17 @@ impl Shard {
     pub(crate) fn turn(&self) -> io::Result<bool> {
         self.0.turning.set(true);
         let mut completions = std::mem::take(&mut *self.0.completions.borrow_mut());
-        let reaped = self.with(|state| {
+        let (reaped, has_errands) = self.with(|state| {
             state.now_ms = self.now_ms();
             let reaped = state.ring.enter()?;
             state.ring.take_completions(&mut completions);
-            io::Result::Ok(reaped)
+            io::Result::Ok((reaped, !state.errands.is_empty()))
         })?;
+        if has_errands {
+            // A task has left them: events that came before its socket was accepted are among them, and
+            // come before those that have come now.
+            self.run_errands();
+        }
         let mut handled = 0;
         for completion in completions.drain(..) {
             self.complete(completion);
