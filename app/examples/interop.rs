@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
-//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
@@ -13,7 +13,7 @@ use std::time::Duration;
 use serde::Serialize;
 use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
 use yamabiko::{
-    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Regex, Reject,
+    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject,
     RequestExt, Server, Socket,
 };
 
@@ -152,6 +152,7 @@ fn config() -> Config {
     }
     settings.connection_state_recovery =
         (variable("RECOVERY") == Some(1)).then(ConnectionStateRecovery::default);
+    settings.redis = variable::<String>("REDIS").map(|url| Redis::at(&url));
     settings.cookie = variable::<String>("COOKIE").map(|_| Cookie::default());
     settings.cors = variable::<String>("CORS").map(|origin| Cors {
         origins: match &*origin {

@@ -1,6 +1,6 @@
 //! How many there are.
 
-use yamabiko_runtime::Count;
+use yamabiko_runtime::{ClusterState, Count};
 
 use crate::server::Core;
 
@@ -14,6 +14,11 @@ use crate::server::Core;
 ///     .on("lobby?", |socket: Socket| socket.core().members(socket.namespace(), "lobby").node);
 /// ```
 impl Core {
+    /// How the node stands with its cluster; `None` without `redis`.
+    pub fn cluster(&self) -> Option<ClusterState> {
+        self.shard.cluster()
+    }
+
     /// Clients, each counted once whatever namespaces it has joined: Socket.IO's `io.engine.clientsCount`.
     pub fn clients(&self) -> Count {
         self.shard.clients()

@@ -166,6 +166,6 @@ pub use yamabiko_protocol::msgpack::Date;
 pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
-    ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone, JoinError,
-    RawArgs, ServeError, Settings, ShardMetrics, Unreached,
+    ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone,
+    JoinError, RawArgs, Redis, ServeError, Settings, ShardMetrics, Unreached,
 };

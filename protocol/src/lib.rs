@@ -18,8 +18,10 @@
 //! | [`socket`] | Socket.IO packets, attachments, arguments, acknowledgement ids |
 //! | [`msgpack`] | the same packets in MessagePack |
 //! | [`parser`] | either of the two: which one a server uses, and what handlers get |
+//! | [`cluster`] | what nodes tell each other over Redis, in the formats of Node's packages |
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 pub mod engine;
 pub mod http;
 pub mod limits;

@@ -77,4 +77,22 @@ impl Default for PacketLimits {
     }
 }
 
+/// Bounds on one message from another node, or from whoever else writes to the same Redis.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClusterLimits {
+    /// The message, in bytes. Redis itself takes 512 MiB.
+    pub message_bytes_max: usize,
+    /// Nesting of lists and maps in it. Around an event's arguments there are up to 4 levels.
+    pub depth_max: usize,
+    /// Pieces of binary data in one event that become attachments: each costs its placeholder and its
+    /// place in a list, however short it is. More than clients may send, as it is the apps that do.
+    pub attachments_max: usize,
+}
+
+impl Default for ClusterLimits {
+    fn default() -> Self {
+        Self { message_bytes_max: 16 * 1024 * 1024, depth_max: 127, attachments_max: 1024 }
+    }
+}
+
 const _: () = assert!(MESSAGE_BYTES_MAX <= u32::MAX as usize);

@@ -4,6 +4,7 @@
 //! SIGTERM or SIGINT tells all shards to drain. Signals are blocked before any thread starts, so that
 //! only it sees them.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,7 +15,11 @@ use std::time::{Duration, Instant};
 
 use glommio::{ExecutorJoinHandle, LocalExecutorBuilder, Placement};
 
+use yamabiko_protocol::limits::ClusterLimits;
+
 use crate::application::Application;
+use crate::bridge::{Link, RedisSettings};
+use crate::cluster::{Ear, Voice};
 use crate::driver;
 use crate::heart::Heart;
 use crate::interest::{Directory, SHARDS_MAX};
@@ -24,7 +29,7 @@ use crate::metrics::ShardMetrics;
 use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
 use crate::registry::Registry;
-use crate::settings::Settings;
+use crate::settings::{Redis, Settings};
 use crate::shard::{Place, Shard};
 
 /// How often the supervisor looks whether every shard is alive: longer than two ticks.
@@ -110,13 +115,19 @@ where
     }
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let registry = Arc::new(Registry::new(settings.limits.dynamic_namespaces_max));
+    let directory = Arc::new(Directory::new());
+    let voice = match &settings.redis {
+        Some(redis) => Some(join_cluster(&settings, redis, &mesh, &registry, &directory)?),
+        None => None,
+    };
     let mut node = Node {
         settings,
         factory,
         cores,
         mesh,
         listeners,
-        directory: Arc::new(Directory::new()),
+        directory,
+        voice,
         registry,
         metrics: (0..count).map(|_| Arc::default()).collect(),
         shards: Vec::new(),
@@ -134,6 +145,35 @@ where
     Ok(())
 }
 
+/// Opens the bridge to other nodes.
+fn join_cluster(
+    settings: &Settings,
+    redis: &Redis,
+    mesh: &Mesh,
+    registry: &Arc<Registry>,
+    directory: &Arc<Directory>,
+) -> Result<Arc<Voice>, ServeError> {
+    // As long as Node's, and as unlikely to be another's.
+    let mut random = [0; 4];
+    getrandom::fill(&mut random).map_err(|error| ServeError::Settings(error.to_string()))?;
+    let uid = format!("y{:05x}", u32::from_ne_bytes(random) >> 12);
+    let metrics = Arc::default();
+    let ear = Ear {
+        key: redis.key.as_str().into(),
+        uid: uid.as_str().into(),
+        parser: settings.parser,
+        limits: ClusterLimits::default(),
+        registry: Arc::clone(registry),
+        directory: Arc::clone(directory),
+        shards: mesh.outside(),
+        known: HashMap::new(),
+        metrics: Arc::clone(&metrics),
+    };
+    let link = Link::open(RedisSettings::of(&redis.url), ear)
+        .map_err(|error| ServeError::Settings(format!("redis: {error}")))?;
+    Ok(Arc::new(Voice::new(link, metrics, &redis.key, &uid)))
+}
+
 /// Everything that outlives a single shard.
 struct Node<F> {
     settings: Arc<Settings>,
@@ -142,6 +182,7 @@ struct Node<F> {
     mesh: Mesh,
     listeners: Vec<OwnedFd>,
     directory: Arc<Directory>,
+    voice: Option<Arc<Voice>>,
     registry: Arc<Registry>,
     metrics: Arc<[Arc<ShardMetrics>]>,
     shards: Vec<Option<Running>>,
@@ -176,6 +217,7 @@ where
             mesh: self.mesh.end(id),
             doorbell: self.mesh.doorbell(id),
             outside: self.mesh.outside(),
+            voice: self.voice.clone(),
         };
         let (ready, is_ready) = mpsc::channel();
         let heart = Heart::default();

@@ -61,6 +61,12 @@ impl Shard {
     ) -> Result<(), EmitError> {
         self.with(|state| -> Result<(), EmitError> {
             let shards = state.interested(namespace, target);
+            if let Some(voice) = state.voice.clone().filter(|_| !target.local)
+                && state.namespaces.get(namespace).is_some()
+            {
+                let encoded = state.encode_event(namespace, None, None, name, args)?;
+                voice.broadcast(&state.namespaces[namespace].name, target, &encoded);
+            }
             if shards.is_empty() {
                 return Ok(());
             }

@@ -4,6 +4,7 @@
 //! message needs is locked; a number may be a moment old.
 
 use crate::application::NamespaceId;
+use crate::cluster::ClusterState;
 use crate::metrics::{Counter, ShardMetrics};
 use crate::shard::Shard;
 
@@ -20,6 +21,11 @@ impl Shard {
     /// Clients, whatever namespaces they have joined: Socket.IO's `engine.clientsCount`.
     pub fn clients(&self) -> Count {
         self.count(|metrics| &metrics.sessions)
+    }
+
+    /// How the node stands with its cluster, if it is in one.
+    pub fn cluster(&self) -> Option<ClusterState> {
+        self.with(|state| state.voice.as_ref().map(|voice| voice.state()))
     }
 
     /// Sockets connected to any namespace.

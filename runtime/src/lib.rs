@@ -26,15 +26,18 @@
 //! | `outgoing` | telling the application what its sockets are sent |
 //! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
 //! | `recovery` | clients that come back: what they get again, and what is kept for that |
+//! | `bridge`, `cluster` | the thread that talks to Redis; what nodes tell each other over it |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
 mod answer;
 mod application;
 mod boot;
+mod bridge;
 mod broadcast;
 mod catalog;
 mod census;
+mod cluster;
 mod connection;
 mod driver;
 mod emit;
@@ -84,6 +87,7 @@ pub use application::{
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use census::Count;
+pub use cluster::ClusterState;
 pub use emit::{EmitOptions, Handshake};
 pub use ending::Hold;
 pub use exchange::{Client, Departure, Exchange};
@@ -99,6 +103,6 @@ pub use raw::RawArgs;
 pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};
-pub use settings::{ConnectionStateRecovery, Limits, RingSettings, Settings};
+pub use settings::{ConnectionStateRecovery, Limits, Redis, RingSettings, Settings};
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

@@ -250,6 +250,13 @@ impl State {
         Ok(Some(Wish { name, auth, is_known }))
     }
 
+    /// Hears what other nodes say of a namespace, from now on.
+    pub(crate) fn hear(&self, name: &str) {
+        if let Some(voice) = &self.voice {
+            voice.begin(name);
+        }
+    }
+
     fn add_socket(
         &mut self,
         session: SessionKey,
@@ -258,6 +265,7 @@ impl State {
     ) -> Result<(SocketKey, NamespaceId), Full> {
         let (namespace, is_first) = self.namespaces.enter(name)?;
         if is_first {
+            self.hear(name);
             self.rooms.begin(&self.namespaces[namespace].card);
             self.metrics.namespaces.add(1);
         }
@@ -353,8 +361,12 @@ impl State {
         if let Some(session) = self.sessions.get_mut(entry.session) {
             session.sockets.retain(|(_, other)| *other != socket);
         }
+        let name = self.namespaces[entry.namespace].name.clone();
         if self.namespaces.leave(entry.namespace) {
             self.metrics.namespaces.sub(1);
+            if let Some(voice) = &self.voice {
+                voice.end(&name);
+            }
         }
         Some(entry.acks.into_values().collect())
     }

@@ -53,8 +53,14 @@ impl Outside {
         shard: u8,
         call: impl FnOnce(&Shard) + Send + 'static,
     ) -> Result<(), Unreached> {
+        self.post(shard, Parcel::Call(Call(Box::new(call))))
+    }
+}
+
+impl Outside {
+    /// Puts a parcel into a shard's inbox.
+    pub(crate) fn post(&self, shard: u8, parcel: Parcel) -> Result<(), Unreached> {
         let door = self.shards.get(usize::from(shard)).ok_or(Unreached::Ended)?;
-        let parcel = Parcel::Call(Call(Box::new(call)));
         door.line.try_send(vec![parcel]).map_err(|error| match error {
             TrySendError::Full(_) => Unreached::Busy,
             TrySendError::Disconnected(_) => Unreached::Ended,

@@ -10,7 +10,7 @@ use yamabiko_protocol::limits::PacketLimits;
 use yamabiko_protocol::message::{Message, TextMessage};
 use yamabiko_protocol::parser::{EncodeError, Event, Packet, Parser};
 use yamabiko_protocol::socket::encode;
-use yamabiko_protocol::{msgpack, socket};
+use yamabiko_protocol::{cluster, msgpack, socket};
 
 use crate::application::{NamespaceId, SocketKey};
 use crate::raw::RawArgs;
@@ -211,6 +211,21 @@ impl Encoded {
         };
         call(&event);
         Some(())
+    }
+
+    /// Lends the event as a list, its name first; `None` as for [`Self::with_event`].
+    pub(crate) fn with_data<R>(&self, call: impl FnOnce(cluster::Value<'_>) -> R) -> Option<R> {
+        match self {
+            Self::Json { text, attachments } => {
+                let packet = socket::decode(&text.packet()[1..], &UNLIMITED).ok()?;
+                let attachments = attachments.as_deref().unwrap_or_default();
+                Some(call(cluster::Value::Json { text: packet.data?, attachments }))
+            }
+            Self::Msgpack(bytes) => {
+                let packet = msgpack::decode(bytes, &UNLIMITED).ok()?;
+                Some(call(cluster::Value::Msgpack(packet.data?)))
+            }
+        }
     }
 
     pub(crate) fn weight(&self) -> usize {

@@ -55,7 +55,7 @@ pub(crate) struct Rooms {
 
 /// The name under which a namespace's sockets are kept. No client or app can join a room of this name,
 /// as their joins go through [`Rooms::is_joinable`].
-const EVERYONE: &str = "\0everyone";
+pub(crate) const EVERYONE: &str = "\0everyone";
 
 impl Rooms {
     pub(crate) fn new(shard: u8, directory: Arc<Directory>) -> Self {

@@ -61,6 +61,8 @@ pub struct Settings {
     /// Socket.IO's `cookie`.
     pub cookie: Option<Cookie>,
 
+    /// The Redis over which nodes of a cluster talk; without it the node is alone.
+    pub redis: Option<Redis>,
     /// Bounds on what a peer may make the server hold.
     pub limits: Limits,
     /// Time for the clean shutdown before what is left is cut.
@@ -118,6 +120,22 @@ pub struct ConnectionStateRecovery {
     pub sessions_max: usize,
 }
 
+/// Where the nodes of a cluster meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Redis {
+    /// `redis://[user[:password]@]host[:port][/database]`.
+    pub url: String,
+    /// The option `key` of Node's adapters: what all channels start with.
+    pub key: String,
+}
+
+impl Redis {
+    /// A Redis at this address, with the adapters' own key.
+    pub fn at(url: &str) -> Self {
+        Self { url: url.into(), key: yamabiko_protocol::cluster::PREFIX.into() }
+    }
+}
+
 /// Sizes of one shard's io_uring.
 #[derive(Debug, Clone, Copy)]
 pub struct RingSettings {
@@ -154,6 +172,7 @@ impl Default for Settings {
             max_http_buffer_size: MESSAGE_BYTES_MAX,
             cors: None,
             cookie: None,
+            redis: None,
             limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(10),
             ring: RingSettings::default(),

@@ -24,6 +24,7 @@ use yamabiko_protocol::socket::Spares;
 
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::catalog::Catalog;
+use crate::cluster::Voice;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::ending::Ending;
 use crate::heart::Heart;
@@ -65,6 +66,7 @@ pub(crate) struct Place {
     pub(crate) metrics: Arc<[Arc<ShardMetrics>]>,
     pub(crate) mesh: MeshEnd,
     pub(crate) doorbell: Doorbell,
+    pub(crate) voice: Option<Arc<Voice>>,
     pub(crate) outside: Outside,
 }
 
@@ -126,6 +128,8 @@ pub(crate) struct State {
     pub(crate) joinings: SlotMap<JoiningKey, Joining>,
     /// Questions to other shards that are not answered yet.
     pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
+    /// The way to other nodes, if there may be some.
+    pub(crate) voice: Option<Arc<Voice>>,
     /// What is kept for clients that may come back, if that is asked for.
     pub(crate) recovery: Option<Box<Recovery>>,
     /// Spare write buffers.
@@ -194,7 +198,7 @@ impl Shard {
     ) -> Result<Self, String> {
         let Place { id, shards, listener, settings, directory, registry, mesh, doorbell, .. } =
             place;
-        let (node_metrics, outside) = (place.metrics, place.outside);
+        let (node_metrics, outside, voice) = (place.metrics, place.outside, place.voice);
         let metrics = Arc::clone(&node_metrics[usize::from(id)]);
         let sizes = RingSizes {
             entries: settings.ring.entries,
@@ -219,6 +223,7 @@ impl Shard {
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
             inquiries: SlotMap::with_key(),
+            voice,
             recovery: settings
                 .connection_state_recovery
                 .as_ref()
@@ -279,6 +284,7 @@ impl Shard {
         }
         for name in application.namespaces() {
             self.with(|state| state.declare_namespace(&name))?;
+            self.with(|state| state.hear(&name));
         }
         let set = self.0.application.set(application);
         assert!(set.is_ok(), "the application is set once");

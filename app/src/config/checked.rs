@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::{ConnectionStateRecovery, Settings};
+use yamabiko_runtime::{ConnectionStateRecovery, Redis, Settings};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -158,6 +158,7 @@ impl Options {
         }
         settings.cors = self.cors()?;
         settings.connection_state_recovery = self.recovery()?;
+        settings.redis = self.redis()?;
         if let Some(name) = &self.cookie {
             settings.cookie = cookie(name)?;
         }
@@ -187,6 +188,7 @@ impl Options {
             skip_middlewares: recovery.map(|it| it.skip_middlewares),
             recovery_log_bytes_max: recovery.map(|it| it.log_bytes_max),
             recovery_sessions_max: recovery.map(|it| it.sessions_max),
+            redis_key: settings.redis.as_ref().map(|redis| redis.key.clone()),
             listen: Some(Listen { address: address.ip(), port: Some(address.port()) }),
             no_pin: Some(!settings.pin),
             transports: Some(List(offered.into_iter().flatten().collect())),
@@ -226,6 +228,14 @@ impl Options {
             log_bytes_max: self.recovery_log_bytes_max.unwrap_or(default.log_bytes_max),
             sessions_max: self.recovery_sessions_max.unwrap_or(default.sessions_max),
         }))
+    }
+
+    fn redis(&self) -> Result<Option<Redis>, ConfigError> {
+        let Some(url) = &self.redis else {
+            return needs_none("redis", &[("redis-key", self.redis_key.is_some())]);
+        };
+        let redis = Redis::at(url);
+        Ok(Some(Redis { key: self.redis_key.clone().unwrap_or(redis.key), ..redis }))
     }
 
     fn cors(&mut self) -> Result<Option<Cors>, ConfigError> {
@@ -366,6 +376,7 @@ mod tests {
             "--json-depth-max=7",
             "--ring-entries=1024",
             "--no-pin",
+            "--redis=redis://there/1",
             "--connection-state-recovery",
             "--max-disconnection-duration=30s",
         ];
@@ -396,6 +407,7 @@ mod tests {
             (&["--cors-origin", ","], "cors-origin"),
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
+            (&["--redis-key", "x"], "redis-key needs redis"),
             (&["--skip-middlewares", "false"], "skip-middlewares needs connection-state-recovery"),
         ] {
             let error = refused(arguments);

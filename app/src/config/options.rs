@@ -12,6 +12,7 @@ const SOCKETS: &str = "Socket.IO";
 const CORS: &str = "Cross-origin requests";
 const LIMITS: &str = "Limits";
 const RING: &str = "Network";
+const CLUSTER: &str = "Cluster";
 
 /// A Socket.IO server that runs on every core.
 ///
@@ -306,6 +307,15 @@ pub struct Options {
     /// Clients that may be away from a shard at a time and come back [default: 100000]
     #[arg(long, value_name = "COUNT", env = "YAMABIKO_RECOVERY_SESSIONS_MAX", help_heading = LIMITS)]
     pub(super) recovery_sessions_max: Option<usize>,
+
+    /// Redis over which the nodes of a cluster talk, as redis://[user[:password]@]host[:port][/database];
+    /// Node servers with the classic adapter may be among them [default: none: the node is alone]
+    #[arg(long, value_name = "URL", env = "YAMABIKO_REDIS", help_heading = CLUSTER)]
+    pub(super) redis: Option<String>,
+
+    /// What all channels on Redis start with: the option key of Node's adapter [default: socket.io]
+    #[arg(long, value_name = "KEY", env = "YAMABIKO_REDIS_KEY", help_heading = CLUSTER)]
+    pub(super) redis_key: Option<String>,
 
     /// Request line and headers together, in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_HEAD_BYTES_MAX", help_heading = LIMITS)]

@@ -18,6 +18,13 @@ use std::{env, fs, io, thread};
 
 /// Each target, and how long its inputs get, in bytes: as long as its decoder has use for.
 const TARGETS: &[(&str, usize)] = &[
+    ("cluster_broadcast", 1024),
+    ("cluster_entry", 1024),
+    ("cluster_envelope", 1024),
+    ("cluster_request", 1024),
+    ("cluster_response", 1024),
+    ("cluster_session", 512),
+    ("cluster_value", 512),
     ("engine_packet", 512),
     ("engine_payload", 1024),
     ("engine_session", 1024),
@@ -90,9 +97,9 @@ fn run_all(seconds: u64) -> Result<(), String> {
     let work = || {
         while let Some(&(name, len_max)) = next() {
             match run(name, len_max, seconds) {
-                Ok(line) => println!("{name:<16}{line}"),
+                Ok(line) => println!("{name:<18}{line}"),
                 Err(error) => {
-                    println!("{name:<16}FAILED\n{error}");
+                    println!("{name:<18}FAILED\n{error}");
                     failed.lock().expect("no thread panics holding it").push(name);
                 }
             }

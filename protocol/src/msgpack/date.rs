@@ -32,14 +32,14 @@ impl Date {
 }
 
 /// The longest is `-271821-04-20T00:00:00.000Z`.
-pub(super) struct Iso {
+pub(crate) struct Iso {
     text: [u8; 27],
     len: usize,
 }
 
 impl Iso {
     /// A date's text; of an invalid one some text of the same form.
-    pub(super) fn new(date: Date) -> Self {
+    pub(crate) fn new(date: Date) -> Self {
         let ms = date.0.clamp(-MS_MAX, MS_MAX);
         let (year, month, day) = civil(ms.div_euclid(MS_PER_DAY));
         let in_day = ms.rem_euclid(MS_PER_DAY);
@@ -57,7 +57,7 @@ impl Iso {
         iso
     }
 
-    pub(super) fn as_str(&self) -> &str {
+    pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.text[..self.len]).unwrap_or_default()
     }
 }

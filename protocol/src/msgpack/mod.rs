@@ -26,15 +26,15 @@
 //! | `date` | the type for points in time |
 
 mod args;
-mod date;
+pub(crate) mod date;
 pub mod encode;
 mod event;
 mod key;
 mod packet;
 mod reader;
-mod serialize;
+pub(crate) mod serialize;
 mod spread;
-mod token;
+pub(crate) mod token;
 
 pub use args::{Args, KeptArgs, RawArgs};
 pub use date::Date;

@@ -32,28 +32,28 @@ const TOO_LONG: &str = "less than 4 GiB";
 /// Why writing to a `Vec` needs no error.
 const ROOM: &str = "a Vec takes all that is written";
 
-pub(super) fn write_str(out: &mut Vec<u8>, text: &str) {
+pub(crate) fn write_str(out: &mut Vec<u8>, text: &str) {
     let len = u32::try_from(text.len()).expect(TOO_LONG);
     encode::write_str_len(out, len).expect(ROOM);
     out.extend_from_slice(text.as_bytes());
 }
 
-pub(super) fn write_uint(out: &mut Vec<u8>, number: u64) {
+pub(crate) fn write_uint(out: &mut Vec<u8>, number: u64) {
     encode::write_uint(out, number).expect(ROOM);
 }
 
 /// JavaScript's `undefined`: an extension of one byte, of type 0.
-pub(super) fn write_undefined(out: &mut Vec<u8>) {
+pub(crate) fn write_undefined(out: &mut Vec<u8>) {
     out.extend_from_slice(b"\xd4\0\0");
 }
 
 /// An extension of eight bytes, of type 0.
-fn write_date(out: &mut Vec<u8>, ms: i64) {
+pub(crate) fn write_date(out: &mut Vec<u8>, ms: i64) {
     out.extend_from_slice(b"\xd7\0");
     out.extend_from_slice(&ms.to_be_bytes());
 }
 
-fn write_f64(out: &mut Vec<u8>, number: f64) {
+pub(crate) fn write_f64(out: &mut Vec<u8>, number: f64) {
     const TWO_63: f64 = 9_223_372_036_854_775_808.0;
     if number.trunc() != number || !(-TWO_63..2.0 * TWO_63).contains(&number) {
         // Beyond 64 bits `notepack` writes integers, too, but others than it was given.

@@ -8,11 +8,11 @@ use rmp::Marker;
 
 /// The deepest nesting that is let in, whatever a limit says: the same as for JSON, so that what one
 /// parser lets in the other does, too.
-pub(super) const DEPTH_CAP: usize = 127;
+pub(crate) const DEPTH_CAP: usize = 127;
 
 /// Why a sequence of items is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(crate) enum Fault {
     /// Not MessagePack, or not all of it.
     Malformed,
     /// Arrays and maps nest deeper than allowed.
@@ -21,7 +21,7 @@ pub(super) enum Fault {
 
 /// One item: a scalar, or the head of a container whose values follow.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Token<'a> {
+pub(crate) enum Token<'a> {
     /// `null`; also a date that JavaScript calls invalid, which it prints as such.
     Nil,
     /// JavaScript's `undefined`, as `notepack` 2 writes it.
@@ -50,7 +50,7 @@ pub(super) enum Token<'a> {
 
 impl Token<'_> {
     /// The whole number at or above zero that this is to JavaScript, up to the last that it counts to.
-    pub(super) fn index(self) -> Option<u64> {
+    pub(crate) fn index(self) -> Option<u64> {
         const INDEX_MAX: u64 = (1 << 53) - 1;
         match self {
             Self::Unsigned(number) => Some(number),
@@ -61,7 +61,7 @@ impl Token<'_> {
     }
 
     /// Values that follow this head and belong to it.
-    fn values(self) -> usize {
+    pub(crate) fn values(self) -> usize {
         match self {
             Self::Array(len) => len as usize,
             Self::Map(len) => len as usize * 2,
@@ -72,7 +72,7 @@ impl Token<'_> {
 
 /// The text of a string.
 #[inline]
-pub(super) fn text(bytes: &[u8]) -> Result<&str, Fault> {
+pub(crate) fn text(bytes: &[u8]) -> Result<&str, Fault> {
     // Below a vector's length there is nothing to win.
     if bytes.len() < 64 {
         return std::str::from_utf8(bytes).map_err(|_| Fault::Malformed);
@@ -82,23 +82,23 @@ pub(super) fn text(bytes: &[u8]) -> Result<&str, Fault> {
 
 /// What is left of an input.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Tokens<'a> {
+pub(crate) struct Tokens<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn new(input: &'a [u8]) -> Self {
+    pub(crate) fn new(input: &'a [u8]) -> Self {
         Self { rest: input }
     }
 
     /// What was not read yet.
-    pub(super) fn rest(&self) -> &'a [u8] {
+    pub(crate) fn rest(&self) -> &'a [u8] {
         self.rest
     }
 
     /// Reads one item. A container's values are left for the next calls.
     #[inline]
-    pub(super) fn next(&mut self) -> Result<Token<'a>, Fault> {
+    pub(crate) fn next(&mut self) -> Result<Token<'a>, Fault> {
         let [marker] = self.array()?;
         // What nearly all items of small packets are.
         match marker {
@@ -166,7 +166,7 @@ impl<'a> Tokens<'a> {
     }
 
     /// Goes past the next value, checking nothing but that it ends inside the input. Returns its bytes.
-    pub(super) fn skip(&mut self) -> Result<&'a [u8], Fault> {
+    pub(crate) fn skip(&mut self) -> Result<&'a [u8], Fault> {
         let from = self.rest;
         let mut left = 1_usize;
         while left > 0 {
@@ -178,7 +178,7 @@ impl<'a> Tokens<'a> {
     /// Checks the value whose head was just read, and goes past what belongs to it: strings must be
     /// UTF-8, and containers may nest `depth_max` deep (and never more than [`DEPTH_CAP`]).
     #[inline]
-    pub(super) fn check(&mut self, head: Token<'a>, depth_max: usize) -> Result<(), Fault> {
+    pub(crate) fn check(&mut self, head: Token<'a>, depth_max: usize) -> Result<(), Fault> {
         match head {
             Token::Str(bytes) => text(bytes).map(drop),
             Token::Array(_) | Token::Map(_) => self.check_nested(head, depth_max.min(DEPTH_CAP)),

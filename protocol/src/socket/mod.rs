@@ -24,12 +24,12 @@ mod args;
 mod binary;
 mod decoder;
 pub mod encode;
-mod escape;
+pub(crate) mod escape;
 mod event;
-mod json;
-mod number;
+pub(crate) mod json;
+pub(crate) mod number;
 mod packet;
-mod placeholder;
+pub(crate) mod placeholder;
 mod reader;
 mod serialize;
 

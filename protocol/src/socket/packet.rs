@@ -76,7 +76,7 @@ pub struct Packet<'a> {
     /// Binary messages that follow: at least 1 in a binary packet, 0 in any other.
     pub attachments: usize,
     /// Of `data`, if that is an array.
-    pub(super) outline: Outline,
+    pub(crate) outline: Outline,
 }
 
 /// Why a packet is refused. The caller's answer to each is to close the connection; the variants are

@@ -51,6 +51,7 @@ fn build() -> Result<(), String> {
 }
 
 fn rust() -> Result<(), String> {
+    need("redis-server", "redis-server")?;
     cargo(&["test", "--workspace", FEATURES])
 }
 
@@ -96,7 +97,25 @@ fn interop() -> Result<(), String> {
             .env("INTEROP_SERVER", &server)
             .env("INTEROP_BOOM", "1")
             .current_dir(&directory),
-    )
+    )?;
+    cluster(&server)
+}
+
+/// One cluster with Node's servers, on a Redis of its own.
+fn cluster(server: &Path) -> Result<(), String> {
+    need("redis-server", "redis-server")?;
+    let directory = root().join("app/tests/cluster");
+    call(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&directory))?;
+    for shards in SHARDS.split(',') {
+        call(
+            Command::new("node")
+                .args(["--test", "--test-reporter=spec"])
+                .env("INTEROP_SERVER", server)
+                .env("SHARDS", shards)
+                .current_dir(&directory),
+        )?;
+    }
+    Ok(())
 }
 
 fn browser() -> Result<(), String> {

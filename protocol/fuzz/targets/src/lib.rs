@@ -3,6 +3,8 @@
 //! A corpus file is what a peer would send and nothing else, so that it can be read and written by hand:
 //! whatever else a target needs (where to cut its input) it makes out of the input itself.
 
+pub mod cluster;
+
 use std::alloc::System;
 
 use cap::Cap;

@@ -1,0 +1,145 @@
+//! The shards' end of the bridge.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flume::Sender;
+
+use super::channel::{Channel, Kind};
+use super::courier::Courier;
+
+/// Where Redis is, and how much is put up with.
+#[derive(Debug, Clone)]
+pub(crate) struct RedisSettings {
+    /// `redis://[user[:password]@]host[:port][/database]`, or `unix:` and a path.
+    pub(crate) url: String,
+    /// Bytes that may wait to be published, while Redis is away or slow.
+    pub(crate) waiting_bytes_max: usize,
+    /// Time for a connection, and for an answer.
+    pub(crate) patience: Duration,
+    /// Between two attempts to connect: at first, and at most. Each pause is somewhere between half of it
+    /// and all of it, so that nodes do not come back at the same moment.
+    pub(crate) pause_min: Duration,
+    pub(crate) pause_max: Duration,
+}
+
+impl RedisSettings {
+    pub(crate) fn of(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            waiting_bytes_max: 64 * 1024 * 1024,
+            patience: Duration::from_secs(2),
+            pause_min: Duration::from_millis(50),
+            pause_max: Duration::from_secs(2),
+        }
+    }
+}
+
+/// Who hears what other nodes say. Called on the bridge's thread; what it does there delays what comes next.
+pub(crate) trait Listener: Send + 'static {
+    /// Something was published. For a pattern, `channel` is the name that matched.
+    fn message(&mut self, channel: &str, payload: Bytes);
+
+    /// Redis is there, and every channel that is wanted is subscribed to: at the start and after each break.
+    fn up(&mut self) {}
+
+    /// Redis is away. What is published meanwhile is not heard here, ever.
+    fn down(&mut self) {}
+}
+
+/// What the bridge counts. Gauges say so.
+#[derive(Debug, Default)]
+pub(crate) struct LinkMetrics {
+    /// Gauge: Redis is there.
+    pub(crate) is_up: AtomicBool,
+    /// Gauge: bytes that wait to be published.
+    pub(crate) waiting_bytes: AtomicUsize,
+    /// Messages given to Redis.
+    pub(crate) published: AtomicU64,
+    /// Messages dropped because too many bytes waited.
+    pub(crate) dropped: AtomicU64,
+    /// Messages that were on their way when the connection broke: other nodes may have got them or not.
+    pub(crate) unsure: AtomicU64,
+    /// Messages heard.
+    pub(crate) heard: AtomicU64,
+    /// Connections made after the first.
+    pub(crate) reconnects: AtomicU64,
+}
+
+/// The way to Redis. Clones lead to the same thread, which ends when the last is gone.
+#[derive(Clone)]
+pub(crate) struct Link {
+    orders: Sender<Order>,
+    metrics: Arc<LinkMetrics>,
+    waiting_bytes_max: usize,
+}
+
+/// What the thread is told.
+pub(super) enum Order {
+    Publish { channel: Arc<str>, is_sharded: bool, payload: Bytes },
+    Want(Channel),
+    Forgo(Channel),
+}
+
+/// The address of Redis makes no sense, or there is no thread to be had.
+#[derive(Debug)]
+pub(crate) struct NoLink(pub(super) String);
+
+impl fmt::Display for NoLink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NoLink {}
+
+impl Link {
+    /// Starts the thread. Redis need not be there yet.
+    pub(crate) fn open(settings: RedisSettings, listener: impl Listener) -> Result<Self, NoLink> {
+        let (sender, orders) = flume::unbounded();
+        let metrics = Arc::<LinkMetrics>::default();
+        let waiting_bytes_max = settings.waiting_bytes_max;
+        let courier = Courier::new(settings, orders, Arc::clone(&metrics), Box::new(listener))?;
+        thread::Builder::new()
+            .name("bridge".into())
+            .spawn(move || courier.run())
+            .map_err(|error| NoLink(format!("no thread for the bridge: {error}")))?;
+        Ok(Self { orders: sender, metrics, waiting_bytes_max })
+    }
+
+    pub(crate) fn metrics(&self) -> &LinkMetrics {
+        &self.metrics
+    }
+
+    /// Has a message published, soon. Messages of one thread are published in order. Returns whether it was
+    /// taken: beyond the bound it is dropped and counted.
+    pub(crate) fn publish(&self, channel: Arc<str>, is_sharded: bool, payload: Bytes) -> bool {
+        let weight = weight(&channel, &payload);
+        let waiting = self.metrics.waiting_bytes.fetch_add(weight, Ordering::Relaxed);
+        if waiting + weight > self.waiting_bytes_max {
+            self.metrics.waiting_bytes.fetch_sub(weight, Ordering::Relaxed);
+            self.metrics.dropped.fetch_add(1, Ordering::Relaxed);
+            return false;
+        }
+        self.orders.send(Order::Publish { channel, is_sharded, payload }).is_ok()
+    }
+
+    /// Has a channel subscribed to, until it is forgone as often as it was wanted.
+    pub(crate) fn want(&self, kind: Kind, name: Arc<str>) {
+        let _ = self.orders.send(Order::Want(Channel { kind, name }));
+    }
+
+    /// Takes that back, once.
+    pub(crate) fn forgo(&self, kind: Kind, name: Arc<str>) {
+        let _ = self.orders.send(Order::Forgo(Channel { kind, name }));
+    }
+}
+
+/// What a message that waits is counted as.
+pub(super) fn weight(channel: &str, payload: &[u8]) -> usize {
+    size_of::<Order>() + channel.len() + payload.len()
+}
