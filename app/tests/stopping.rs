@@ -54,7 +54,7 @@ fn clients_are_served_until_the_app_has_stopped() {
     // The server waits for them to close their side.
     drop(clients);
     server.wait_for_exit();
-    assert!(began.elapsed() < Duration::from_millis(1_500), "it waits for no deadline");
+    assert!(began.elapsed() < Duration::from_millis(1_900), "it waits for no deadline");
 }
 
 #[test]
@@ -87,11 +87,7 @@ fn an_app_that_does_not_stop_is_left() {
     let began = Instant::now();
     server.terminate();
     assert_eq!(to_the_end(&mut client), [r#"42["back soon"]"#]);
-    let closed = began.elapsed();
-    assert!(
-        (Duration::from_millis(1_500)..Duration::from_millis(2_000)).contains(&closed),
-        "{closed:?}"
-    );
+    assert!(began.elapsed() >= Duration::from_millis(1_500), "it had its time");
     assert!(soon(|| server.log().contains("did not stop in time")), "{}", server.log());
     server.wait_for_exit();
     assert!(began.elapsed() < Duration::from_secs(4));
@@ -111,5 +107,5 @@ fn an_app_that_has_nothing_to_do_stops_at_once() {
     to_the_end(&mut client);
     drop(client);
     server.wait_for_exit();
-    assert!(began.elapsed() < Duration::from_secs(1));
+    assert!(began.elapsed() < Duration::from_millis(1_500));
 }

@@ -242,20 +242,20 @@ fn a_panic_in_a_task_ends_its_socket_or_nothing() {
 fn missed_ticks_come_at_once_if_that_is_asked_for() {
     let soon_ms = join(0).ask("/", r#"["burst"]"#);
     let soon_ms: u32 = soon_ms.trim_matches(['[', ']']).parse().unwrap();
-    assert!(soon_ms < 10, "{soon_ms}");
+    assert!(soon_ms < 40, "five ticks of 10 ms: {soon_ms}");
 }
 
 #[test]
 fn what_blocks_holds_up_nobody() {
     let (mut guest, mut other) = (join(0), join(0));
     let began = Instant::now();
-    let start = guest.emit_for_ack("/", r#"["block",300]"#);
+    let start = guest.emit_for_ack("/", r#"["block",900]"#);
     guest.ask("/", r#"["join","anywhere"]"#);
     other.ask("/", r#"["join","anywhere"]"#);
-    assert!(began.elapsed() < Duration::from_millis(250));
+    assert!(began.elapsed() < Duration::from_millis(800));
     let answer = guest.packet();
     assert!(answer.starts_with(&format!("{start}\"blocking-")), "{answer}");
-    assert!(began.elapsed() >= Duration::from_millis(300));
+    assert!(began.elapsed() >= Duration::from_millis(900));
     // More than may wait for a thread.
     assert_eq!(guest.ask("/", r#"["block many",1000]"#), "[499500]");
 }
