@@ -1,11 +1,11 @@
 //! A namespace: its guards and its handlers, declared once for all its sockets.
 
 use std::any::TypeId;
-use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use rustc_hash::FxHashMap;
 use serde::de::DeserializeOwned;
 use yamabiko_protocol::parser::Event;
 use yamabiko_runtime::{DisconnectReason, EmitArgs, RoomChange, ServerReply, Shard};
@@ -42,12 +42,13 @@ pub struct Namespace {
     pub(crate) on_disconnecting: Vec<OnDisconnect>,
     pub(crate) on_disconnect: Vec<OnDisconnect>,
     pub(crate) middleware: Vec<Link>,
-    pub(crate) on_event: HashMap<Rc<str>, OnEvent>,
+    // By names that the app gives and no client adds to, so a quick hash will do.
+    pub(crate) on_event: FxHashMap<Rc<str>, OnEvent>,
     pub(crate) on_any: Vec<OnAny>,
     pub(crate) on_any_outgoing: Vec<OnAny>,
     pub(crate) on_error: Vec<OnError>,
     pub(crate) on_room: Vec<OnRoom>,
-    pub(crate) on_server_side: HashMap<Box<str>, OnServerSide>,
+    pub(crate) on_server_side: FxHashMap<Box<str>, OnServerSide>,
 }
 
 /// One event's handler, under its name.

@@ -1,7 +1,8 @@
 //! Sockets join namespaces and leave them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use rustc_hash::FxHashMap;
 use yamabiko_protocol::engine::{Revision, SessionId};
 use yamabiko_protocol::http::Query;
 use yamabiko_protocol::parser::Packet;
@@ -281,7 +282,7 @@ impl State {
             admission: Admission::Pending(Vec::new()),
             watched: false,
             memberships: Vec::new(),
-            acks: HashMap::new(),
+            acks: FxHashMap::default(),
             state: None,
             auth,
             course: None,

@@ -8,7 +8,6 @@
 //! into their [`Shard`] freely.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
@@ -17,6 +16,7 @@ use std::task::Waker;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use slotmap::SlotMap;
 use yamabiko_protocol::engine::{Effect, PathPrefix, SessionId};
 use yamabiko_protocol::limits::WebSocketLimits;
@@ -117,9 +117,10 @@ pub(crate) struct State {
     pub(crate) wheel: Wheel<Timer>,
     pub(crate) connections: SlotMap<ConnectionKey, Connection>,
     pub(crate) sessions: SlotMap<SessionKey, SessionEntry>,
-    pub(crate) session_ids: HashMap<SessionId, SessionKey>,
+    // The keys of both are made here, with random bits: a quick hash cannot be turned against them.
+    pub(crate) session_ids: FxHashMap<SessionId, SessionKey>,
     pub(crate) sockets: SlotMap<SocketKey, SocketEntry>,
-    pub(crate) socket_ids: HashMap<(NamespaceId, SessionId), SocketKey>,
+    pub(crate) socket_ids: FxHashMap<(NamespaceId, SessionId), SocketKey>,
     pub(crate) namespaces: Catalog,
     pub(crate) rooms: Rooms,
     pub(crate) identities: Identities,
@@ -214,9 +215,9 @@ impl Shard {
             wheel: Wheel::new(0),
             connections: SlotMap::with_key(),
             sessions: SlotMap::with_key(),
-            session_ids: HashMap::new(),
+            session_ids: FxHashMap::default(),
             sockets: SlotMap::with_key(),
-            socket_ids: HashMap::new(),
+            socket_ids: FxHashMap::default(),
             namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
             rooms: Rooms::new(id, directory),
             identities: Identities::new(id),

@@ -1,9 +1,9 @@
 //! The Socket.IO side of a session: joining namespaces, events, acknowledgements, leaving.
 
-use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
+use rustc_hash::FxHashMap;
 use yamabiko_protocol::engine::{Data, SessionId};
 use yamabiko_protocol::msgpack;
 use yamabiko_protocol::parser::{Args, Packet, PacketType, Parser};
@@ -24,7 +24,7 @@ pub(crate) struct SocketEntry {
     /// The application is told of what is sent to it.
     pub(crate) watched: bool,
     pub(crate) memberships: Vec<Membership>,
-    pub(crate) acks: HashMap<u64, AckCallback>,
+    pub(crate) acks: FxHashMap<u64, AckCallback>,
     pub(crate) state: Option<SocketState>,
     /// The raw JSON of the CONNECT payload.
     pub(crate) auth: Option<Box<str>>,
