@@ -18,6 +18,7 @@
 //! | [`socket`] | Socket.IO packets, attachments, arguments, acknowledgement ids |
 //! | [`msgpack`] | the same packets in MessagePack |
 //! | [`parser`] | either of the two: which one a server uses, and what handlers get |
+//! | [`proxy`] | the header in which a proxy, or another node, says whose connection it passes on |
 //! | [`cluster`] | what nodes tell each other over Redis, in the formats of Node's packages |
 #![forbid(unsafe_code)]
 
@@ -28,5 +29,6 @@ pub mod limits;
 pub mod message;
 pub mod msgpack;
 pub mod parser;
+pub mod proxy;
 pub mod socket;
 pub mod websocket;

@@ -53,6 +53,11 @@ impl Default for WebSocketLimits {
 /// Payload of one ping, pong or close frame, in bytes: RFC 6455 section 5.5, so not an option.
 pub const CONTROL_PAYLOAD_BYTES_MAX: usize = 125;
 
+/// A header of the PROXY protocol, in bytes. Addresses take 28 or 52 of them; balancers add fields, the
+/// longest of which are parts of certificates. What is longer has another purpose than ours, so this is no
+/// option.
+pub const PROXY_HEADER_BYTES_MAX: usize = 4096;
+
 /// Bounds on one Socket.IO packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PacketLimits {

@@ -34,6 +34,7 @@ const TARGETS: &[(&str, usize)] = &[
     ("http_head", 2048),
     ("jsonp", 1024),
     ("msgpack_packet", 1024),
+    ("proxy_header", 512),
     ("socket_decoder", 1024),
     ("socket_packet", 1024),
     ("websocket", 1024),

@@ -15,12 +15,14 @@
 //! | `cookie` | the cookie that names a session |
 //! | `negotiation` | `Accept-Encoding`, `If-None-Match` |
 //! | `field` | what may be a header's name and value |
+//! | `forwarded` | `X-Forwarded-For` |
 
 mod body;
 mod cookie;
 mod cors;
 mod error;
 mod field;
+mod forwarded;
 mod framing;
 mod head;
 mod host;
@@ -32,6 +34,7 @@ pub use cookie::{Cookie, CookieError, SameSite};
 pub use cors::{Cors, Origins};
 pub use error::{HttpError, reason};
 pub use field::is_field;
+pub use forwarded::forwarded_for;
 pub use framing::BodyLength;
 pub use head::{Head, HeadParser, Method};
 pub use negotiation::{Encoding, accepted_encoding, is_not_modified};

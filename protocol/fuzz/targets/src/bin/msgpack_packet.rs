@@ -145,7 +145,9 @@ fn alike(value: &Value, model: &rmpv::Value) -> bool {
     match (value, model) {
         (Value::Bool(value), rmpv::Value::Boolean(model)) => value == model,
         (Value::Number(value), _) => value.as_f64() == model.as_f64(),
-        (Value::String(value), rmpv::Value::String(model)) => Some(value.as_str()) == model.as_str(),
+        (Value::String(value), rmpv::Value::String(model)) => {
+            Some(value.as_str()) == model.as_str()
+        }
         // Dates, and binary data.
         (Value::String(_), rmpv::Value::Ext(..) | rmpv::Value::Binary(_)) => true,
         (Value::Array(values), rmpv::Value::Array(models)) => {
