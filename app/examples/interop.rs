@@ -2,8 +2,8 @@
 //!
 //! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
 //! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
-//! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
-//! `ready <port>`.
+//! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. What else
+//! there is has the server's own variables. Prints `ready <port>`.
 #![allow(clippy::print_stdout)]
 
 use std::env;
@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::Serialize;
 use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
 use yamabiko::{
-    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject,
-    RequestExt, Server, Socket,
+    App, Config, ConfigError, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Redis,
+    Regex, Reject, RequestExt, Server, Socket,
 };
 
 #[derive(Serialize)]
@@ -119,8 +119,8 @@ fn variable<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok()?.parse().ok()
 }
 
-fn config() -> Config {
-    let mut config = Config { announce: true, ..Config::default() };
+fn config() -> Result<Config, ConfigError> {
+    let mut config = Config { announce: true, ..Config::from_env()? };
     let settings = &mut config.settings;
     settings.listen = ([127, 0, 0, 1], variable("PORT").unwrap_or(0)).into();
     settings.shards = variable("SHARDS");
@@ -162,13 +162,13 @@ fn config() -> Config {
         credentials: true,
         ..Cors::default()
     });
-    config
+    Ok(config)
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Server::new(config()).run(|_core| {
+    Server::new(config()?).run(|_core| {
         let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
         App::new()
             .namespace("/", echoes())

@@ -166,6 +166,6 @@ pub use yamabiko_protocol::msgpack::Date;
 pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
-    ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone,
-    JoinError, RawArgs, Redis, ServeError, Settings, ShardMetrics, Unreached,
+    Cluster, ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError,
+    Gone, IpNet, JoinError, RawArgs, Redis, Secret, ServeError, Settings, ShardMetrics, Unreached,
 };

@@ -122,6 +122,8 @@ impl fmt::Debug for Core {
 pub struct Ready {
     /// The address it listens on, with the real port.
     pub address: SocketAddr,
+    /// The address at which other nodes pass connections on, with the real port.
+    pub cluster_address: Option<SocketAddr>,
     /// Each shard's counters, in order of their ids.
     pub metrics: Vec<Arc<ShardMetrics>>,
     /// The way to the sockets from any thread.
@@ -176,8 +178,9 @@ impl Server {
                 let _ = writeln!(stdout, "ready {}", ready.address.port());
                 let _ = stdout.flush();
             }
-            let yamabiko_runtime::Ready { address, metrics, outside } = ready;
-            on_ready(Ready { address, metrics, handle: Handle::new(outside, parser) });
+            let yamabiko_runtime::Ready { address, cluster_address, metrics, outside } = ready;
+            let handle = Handle::new(outside, parser);
+            on_ready(Ready { address, cluster_address, metrics, handle });
         })
     }
 }

@@ -26,6 +26,7 @@ use crate::interest::{Directory, SHARDS_MAX};
 use crate::listener;
 use crate::mesh::{Mesh, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::nodes::Roll;
 use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
 use crate::registry::Registry;
@@ -72,6 +73,8 @@ impl std::error::Error for ServeError {}
 pub struct Ready {
     /// The address it listens on, with the real port.
     pub address: SocketAddr,
+    /// The address at which other nodes pass connections on, with the real port.
+    pub cluster_address: Option<SocketAddr>,
     /// Each shard's counters, in order of their ids.
     pub metrics: Vec<Arc<ShardMetrics>>,
     /// The way to the shards from any thread.
@@ -113,6 +116,12 @@ where
             }
         }
     }
+    let cluster = settings.cluster.listen.map(|listen| {
+        listener::bind(listen, count, settings.ring.backlog)
+            .map_err(|error| ServeError::Listen(listen, error))
+    });
+    let (cluster_address, cluster_listeners) = cluster.transpose()?.unzip();
+    let roll = Roll::of(settings.cluster.slot, &settings.cluster.nodes);
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let registry = Arc::new(Registry::new(settings.limits.dynamic_namespaces_max));
     let directory = Arc::new(Directory::new());
@@ -126,8 +135,10 @@ where
         cores,
         mesh,
         listeners,
+        cluster_listeners: cluster_listeners.unwrap_or_default(),
         directory,
         voice,
+        roll: Arc::new(roll),
         registry,
         metrics: (0..count).map(|_| Arc::default()).collect(),
         shards: Vec::new(),
@@ -139,7 +150,7 @@ where
     preflight::give_back_memory();
     tracing::info!(%address, shards = count, descriptors, "serving");
     let outside = node.mesh.outside();
-    on_ready(Ready { address, metrics: node.metrics.to_vec(), outside });
+    on_ready(Ready { address, cluster_address, metrics: node.metrics.to_vec(), outside });
     node.supervise(&signals);
     node.shut_down(&signals);
     Ok(())
@@ -181,8 +192,11 @@ struct Node<F> {
     cores: Vec<usize>,
     mesh: Mesh,
     listeners: Vec<OwnedFd>,
+    /// Those for other nodes of the cluster; none, or one for each shard.
+    cluster_listeners: Vec<OwnedFd>,
     directory: Arc<Directory>,
     voice: Option<Arc<Voice>>,
+    roll: Arc<Roll>,
     registry: Arc<Registry>,
     metrics: Arc<[Arc<ShardMetrics>]>,
     shards: Vec<Option<Running>>,
@@ -204,12 +218,16 @@ where
     /// Starts one shard and waits until it accepts connections.
     fn start(&self, id: u8) -> Result<Running, ServeError> {
         let failed = |message: String| ServeError::Shard(id, message);
-        let listener =
-            self.listeners[usize::from(id)].try_clone().map_err(|e| failed(e.to_string()))?;
+        let own = |listeners: &[OwnedFd]| {
+            let listener = listeners.get(usize::from(id)).map(OwnedFd::try_clone);
+            listener.transpose().map_err(|error| failed(error.to_string()))
+        };
+        let listener = own(&self.listeners)?.expect("there is one for each shard");
         let place = Place {
             id,
             shards: self.listeners.len(),
             listener,
+            cluster_listener: own(&self.cluster_listeners)?,
             settings: Arc::clone(&self.settings),
             directory: Arc::clone(&self.directory),
             registry: Arc::clone(&self.registry),
@@ -218,6 +236,7 @@ where
             doorbell: self.mesh.doorbell(id),
             outside: self.mesh.outside(),
             voice: self.voice.clone(),
+            roll: Arc::clone(&self.roll),
         };
         let (ready, is_ready) = mpsc::channel();
         let heart = Heart::default();
@@ -312,6 +331,7 @@ where
     fn shut_down(mut self, signals: &Signals) {
         tracing::info!("shutting down");
         self.listeners.clear();
+        self.cluster_listeners.clear();
         let deadline = Instant::now() + self.settings.shutdown_timeout + Duration::from_secs(1);
         for id in 0..self.shards.len() {
             self.mesh.tell(id as u8, Parcel::Drain);

@@ -1,7 +1,7 @@
 //! The actor of one TCP connection: a slab entry, not a task.
 //!
 //! It owns the descriptor, the bytes that are not parsed yet, the outbox and the connection's one
-//! deadline. What the bytes mean is the business of `request` (HTTP) and `frames` (WebSocket).
+//! deadline. What the bytes mean is the business of `request` (HTTP), `frames` (WebSocket) and `relay`.
 //!
 //! A connection's end takes several steps, as the kernel may still hold its buffers: it is *closed*
 //! (nothing more is read or written), and *released* (the descriptor is closed and the key invalid)
@@ -15,8 +15,10 @@ use yamabiko_protocol::engine::BodyForm;
 use yamabiko_protocol::http::{BodyDecoder, HeadParser};
 use yamabiko_protocol::websocket::Decoder;
 
+use crate::entrance::Entrance;
 use crate::exchange::Exchanging;
 use crate::outbox::{Outbox, Send};
+use crate::relay::{Greeting, Origin, Relay};
 use crate::ring::Token;
 use crate::session::SessionKey;
 use crate::shard::{State, Timer};
@@ -40,6 +42,8 @@ pub(crate) struct Connection {
     pub(crate) inbox: Vec<u8>,
     pub(crate) outbox: Outbox,
     pub(crate) stage: Stage,
+    /// Whose it really is, where another node or a proxy has passed it on.
+    pub(crate) origin: Option<Box<Origin>>,
     /// When the connection must have made progress; `None` leaves it to its session.
     pub(crate) deadline_ms: Option<u64>,
     /// The earliest entry for this connection in the wheel.
@@ -54,6 +58,10 @@ pub(crate) struct Connection {
 pub(crate) enum Role {
     Http(Http),
     WebSocket(WebSocket),
+    /// They are another node's business.
+    Relay(Relay),
+    /// A header with its origin comes first.
+    Greeting(Greeting),
 }
 
 /// The state of an HTTP/1.1 connection between two reads.
@@ -67,6 +75,8 @@ pub(crate) struct Http {
     pub(crate) session: Option<SessionKey>,
     /// The first bytes of a head are here, and its time runs.
     pub(crate) head_began: bool,
+    /// The owner of the next request's session could not be reached: it is to be refused here.
+    pub(crate) is_unreachable: bool,
 }
 
 /// Where an HTTP connection is in its current request.
@@ -148,6 +158,7 @@ impl Connection {
             inbox: Vec::new(),
             outbox: Outbox::default(),
             stage: Stage::Open,
+            origin: None,
             deadline_ms: Some(deadline_ms),
             filed_ms: u64::MAX,
             receiving: false,
@@ -158,7 +169,7 @@ impl Connection {
     pub(crate) fn http(&mut self) -> Option<&mut Http> {
         match &mut self.role {
             Role::Http(http) => Some(http),
-            Role::WebSocket(_) => None,
+            Role::WebSocket(_) | Role::Relay(_) | Role::Greeting(_) => None,
         }
     }
 
@@ -167,11 +178,36 @@ impl Connection {
         match &self.role {
             Role::WebSocket(websocket) => Some(websocket.session),
             Role::Http(http) => http.session,
+            Role::Relay(_) | Role::Greeting(_) => None,
         }
     }
 
     pub(crate) fn is_open(&self) -> bool {
         self.stage == Stage::Open
+    }
+
+    /// How many nodes have passed it on.
+    pub(crate) fn hops(&self) -> u8 {
+        self.origin.as_ref().map_or(0, |origin| origin.hops)
+    }
+
+    pub(crate) fn relay(&mut self) -> Option<&mut Relay> {
+        match &mut self.role {
+            Role::Relay(relay) => Some(relay),
+            Role::Http(_) | Role::WebSocket(_) | Role::Greeting(_) => None,
+        }
+    }
+
+    /// Lets go of it while the kernel may still have something of it: that stays allocated.
+    pub(crate) fn forget(self) {
+        std::mem::forget(self.outbox);
+        if let Role::Relay(relay) = self.role {
+            std::mem::forget(relay);
+        }
+    }
+
+    fn is_connecting(&self) -> bool {
+        matches!(&self.role, Role::Relay(relay) if relay.is_connecting())
     }
 
     fn is_exchange(&self) -> bool {
@@ -183,13 +219,14 @@ impl Connection {
             (Stage::Open, Role::Http(Http { phase: Phase::Exchange(exchange), .. })) => {
                 exchange.wants_input() && self.inbox.len() <= PIPELINED_BYTES_MAX
             }
+            (Stage::Open, Role::Relay(relay)) => relay.wants_input(),
             (Stage::Open | Stage::Finishing | Stage::Lingering, _) => true,
             (Stage::Moving { .. } | Stage::Closed, _) => false,
         }
     }
 }
 
-fn token(key: ConnectionKey) -> Token {
+pub(crate) fn token(key: ConnectionKey) -> Token {
     Token(key.data().as_ffi())
 }
 
@@ -197,7 +234,7 @@ pub(crate) fn key_of(token: Token) -> ConnectionKey {
     slotmap::KeyData::from_ffi(token.0).into()
 }
 
-fn shut_down(fd: RawFd, how: libc::c_int) {
+pub(crate) fn shut_down(fd: RawFd, how: libc::c_int) {
     // SAFETY: shutdown has no memory preconditions; an error means that the peer was faster.
     #[allow(unsafe_code)]
     unsafe {
@@ -208,24 +245,30 @@ fn shut_down(fd: RawFd, how: libc::c_int) {
 impl State {
     /// Takes in a descriptor that `accept` gave or another shard sent.
     pub(crate) fn adopt(&mut self, fd: OwnedFd) -> ConnectionKey {
-        let deadline = self.now_ms + self.header_timeout_ms;
-        let raw = fd.as_raw_fd();
-        let key = self.connections.insert(Connection::new(fd, deadline));
+        let key = self.enter(fd, self.now_ms + self.header_timeout_ms);
+        self.receive_again(key);
+        key
+    }
+
+    /// Gives a descriptor its place among the connections. Nothing is received from it yet.
+    pub(crate) fn enter(&mut self, fd: OwnedFd, deadline_ms: u64) -> ConnectionKey {
+        let key = self.connections.insert(Connection::new(fd, deadline_ms));
         self.metrics.connections.add(1);
-        self.ring.receive(token(key), raw);
-        self.connections[key].receiving = true;
         self.file_connection(key);
         key
     }
 
     /// Takes in what `accept` gave, or refuses it politely when there are too many.
-    pub(crate) fn accepted(&mut self, fd: RawFd) {
+    pub(crate) fn accepted(&mut self, fd: RawFd, entrance: Entrance) {
         // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
         #[allow(unsafe_code)]
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         if self.connections.len() >= self.settings.limits.connections_max || self.draining {
             self.metrics.connections_refused.add(1);
             return;
+        }
+        if !self.trust.is_plain(entrance) {
+            return self.expect_greeting(fd, entrance);
         }
         self.metrics.connections_accepted.add(1);
         self.adopt(fd);
@@ -328,6 +371,7 @@ impl State {
             }
         }
         let is_exchange = connection.is_exchange();
+        let is_relay = matches!(connection.role, Role::Relay(_));
         if connection.outbox.is_empty() {
             self.written(key);
         } else {
@@ -335,6 +379,9 @@ impl State {
         }
         if is_exchange {
             self.response_moved(key);
+        }
+        if is_relay {
+            self.settle_relay(key);
         }
         self.release_if_done(key);
     }
@@ -415,7 +462,11 @@ impl State {
             if connection.receiving || connection.outbox.in_flight() {
                 shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
             }
+            let is_relay = matches!(connection.role, Role::Relay(_));
             self.abandon_exchange(key);
+            if is_relay {
+                self.part_relay(key);
+            }
         }
         self.release_if_done(key);
     }
@@ -467,6 +518,7 @@ impl State {
             && connection.stage == Stage::Closed
             && !connection.receiving
             && !connection.outbox.in_flight()
+            && !connection.is_connecting()
         {
             self.connections.remove(key);
             self.metrics.connections.sub(1);

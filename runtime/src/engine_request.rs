@@ -1,15 +1,13 @@
 //! Requests under the Engine.IO path: which session they are for, and whether they may.
 
-use std::net::SocketAddr;
-use std::os::fd::AsFd;
-
 use bytes::Bytes;
 use yamabiko_protocol::engine::verify::{Existing, Verdict, verify};
 use yamabiko_protocol::engine::{self, ErrorCode, Rejection, SessionId};
 use yamabiko_protocol::http::{Head, Method};
 
 use crate::connection::{ConnectionKey, Phase};
-use crate::request::Routed;
+use crate::nodes::Whose;
+use crate::request::{Elsewhere, Routed};
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
 use crate::upgrade::Purpose101;
@@ -22,8 +20,8 @@ impl Shard {
             head.query().unique(["transport", "EIO", "sid", "b64", "j"]);
         // A repeated `sid` names no session; it must not begin one either.
         let sid = sid.or_else(|| head.query().get("sid").map(|_| "repeated".into()));
-        if let Some(shard) = sid.as_deref().and_then(|sid| self.owner_elsewhere(sid)) {
-            return Routed::Elsewhere(shard);
+        if let Some(elsewhere) = sid.as_deref().and_then(|sid| self.owner_elsewhere(key, sid)) {
+            return Routed::Elsewhere(elsewhere);
         }
         if self.with(|state| state.answer_preflight(key, head)) {
             return Routed::Here;
@@ -74,11 +72,18 @@ impl Shard {
         Routed::Here
     }
 
-    /// The shard of this node that owns the session, if it is another one.
-    fn owner_elsewhere(&self, sid: &str) -> Option<u8> {
+    /// Where the session lives, if it is not here and can be gone to. A node that could not be reached,
+    /// or to which the connection has come too far already, is passed over: then it is unknown here.
+    fn owner_elsewhere(&self, key: ConnectionKey, sid: &str) -> Option<Elsewhere> {
         let owner = SessionId::parse(sid)?.owner();
-        let is_ours = owner.node == 0 && usize::from(owner.shard) < self.0.shards;
-        (is_ours && owner.shard != self.0.id).then_some(owner.shard)
+        self.with(|state| match state.roll.whose(owner.node) {
+            Whose::Ours => {
+                let is_there = usize::from(owner.shard) < self.0.shards;
+                (is_there && owner.shard != self.0.id).then_some(Elsewhere::Shard(owner.shard))
+            }
+            Whose::Peer(address) => state.may_relay(key).then_some(Elsewhere::Node(address)),
+            Whose::Nobody => None,
+        })
     }
 
     fn reject(&self, key: ConnectionKey, head: &Head<'_>, rejection: &Rejection<'_>) {
@@ -104,7 +109,7 @@ impl Shard {
             return self.upgrade(key, head, Some(Purpose101::Open(opening)));
         }
         let session = self.with(|state| {
-            let address = state.peer_address(key);
+            let address = state.client_address(key, head);
             state.set_phase(key, Phase::Answering);
             let head = Bytes::copy_from_slice(head.raw());
             let session = state.open_session(key, opening, head, address);
@@ -163,13 +168,5 @@ impl State {
             self.respond(key, &engine::Response { status: 200, content_type, body });
         }
         is_it
-    }
-
-    pub(crate) fn peer_address(&self, key: ConnectionKey) -> SocketAddr {
-        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let Some(connection) = self.connections.get(key) else { return unknown };
-        let address = socket2::SockRef::from(&connection.fd.as_fd()).peer_addr();
-        let address = address.ok().and_then(|address| address.as_socket()).unwrap_or(unknown);
-        SocketAddr::new(address.ip().to_canonical(), address.port())
     }
 }

@@ -43,6 +43,7 @@ pub(crate) struct Exchanging {
 pub struct Exchange {
     pub(crate) shard: Shard,
     pub(crate) key: ExchangeKey,
+    address: SocketAddr,
     is_answered: bool,
 }
 
@@ -76,9 +77,9 @@ impl Exchange {
         Client::new(self.shard.clone(), self.key)
     }
 
-    /// The peer's address.
+    /// The client's address.
     pub fn address(&self) -> SocketAddr {
-        self.shard.with(|state| state.peer_address(self.key.connection))
+        self.address
     }
 
     /// Answers with all there is to say.
@@ -196,7 +197,8 @@ impl Shard {
     ) -> usize {
         let begun = self.with(|state| state.begin_exchange(connection, head.body(), rest));
         let Some((key, taken)) = begun else { return 0 };
-        let exchange = Exchange { shard: self.clone(), key, is_answered: false };
+        let address = self.with(|state| state.client_address(connection, head));
+        let exchange = Exchange { shard: self.clone(), key, address, is_answered: false };
         self.guarded(None, || self.application().request(head, exchange));
         taken
     }

@@ -124,7 +124,7 @@ impl State {
                 let decoder = std::mem::replace(&mut websocket.decoder, Decoder::new(limits));
                 Some((decoder, websocket.session))
             }
-            Role::Http(_) => None,
+            Role::Http(_) | Role::Relay(_) | Role::Greeting(_) => None,
         }
     }
 

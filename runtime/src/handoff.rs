@@ -5,7 +5,7 @@
 //! already read, beginning with the request that named the session, travel in one parcel; the owner
 //! reads them as if they had just arrived. The connection stays there.
 
-use crate::connection::{ConnectionKey, Stage};
+use crate::connection::{Connection, ConnectionKey, Stage};
 use crate::mesh::{MovedConnection, Parcel};
 use crate::shard::State;
 
@@ -33,7 +33,8 @@ impl State {
         if let Some(connection) = self.connections.remove(key) {
             self.metrics.connections.sub(1);
             self.metrics.handoffs_out.add(1);
-            let moved = MovedConnection { fd: connection.fd, bytes: connection.inbox, ended };
+            let Connection { fd, inbox: bytes, origin, .. } = connection;
+            let moved = MovedConnection { fd, bytes, origin, ended };
             self.mesh.post(to, Parcel::Connection(moved), &self.metrics);
         }
     }

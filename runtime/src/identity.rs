@@ -13,9 +13,8 @@ pub(crate) struct Identities {
 }
 
 impl Identities {
-    pub(crate) fn new(shard: u8) -> Self {
-        // A node without a cluster is node 0.
-        let owner = Owner { node: 0, shard };
+    pub(crate) fn new(node: u16, shard: u8) -> Self {
+        let owner = Owner { node, shard };
         Self { owner, pool: Box::new([0; POOL_BYTES]), used: POOL_BYTES }
     }
 
@@ -38,11 +37,11 @@ mod tests {
     /// CVE-2017-16031: ids were guessable.
     #[test]
     fn a_million_ids_are_unique_and_name_their_owner() {
-        let mut identities = Identities::new(7);
+        let mut identities = Identities::new(3, 7);
         let mut seen = HashSet::with_capacity(1_000_000);
         for _ in 0..1_000_000 {
             let id = identities.next();
-            assert_eq!(id.owner(), Owner { node: 0, shard: 7 });
+            assert_eq!(id.owner(), Owner { node: 3, shard: 7 });
             assert!(seen.insert(id), "an id came twice");
         }
     }

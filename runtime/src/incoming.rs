@@ -12,6 +12,8 @@ use crate::shard::{Shard, State};
 enum Way {
     Http,
     WebSocket,
+    Relay,
+    Greeting,
     Keep,
     Drop,
 }
@@ -59,6 +61,8 @@ impl Shard {
         match self.with(|state| state.way(key)) {
             Way::Http => self.http_bytes(key, bytes),
             Way::WebSocket => self.websocket_bytes(key, bytes),
+            Way::Relay => self.with(|state| state.relay_bytes(key, bytes)),
+            Way::Greeting => self.greeting_bytes(key, bytes),
             Way::Keep => self.with(|state| state.connections[key].inbox.extend_from_slice(bytes)),
             Way::Drop => {}
         }
@@ -75,6 +79,9 @@ impl Shard {
                 Stage::Open | Stage::Finishing => {}
             }
             let session = connection.session();
+            if state.relay_ended(key, is_broken) {
+                return;
+            }
             if !is_broken && state.exchange_lost_peer(key) {
                 return;
             }
@@ -92,8 +99,12 @@ impl Shard {
     /// A connection from another shard whose next request is for a session of this one.
     pub(crate) fn take_in(&self, moved: MovedConnection) {
         self.0.metrics.handoffs_in.add(1);
-        let MovedConnection { fd, mut bytes, ended } = moved;
-        let key = self.with(|state| state.adopt(fd));
+        let MovedConnection { fd, mut bytes, origin, ended } = moved;
+        let key = self.with(|state| {
+            let key = state.adopt(fd);
+            state.connections[key].origin = origin;
+            key
+        });
         self.bytes(key, &mut bytes);
         if ended {
             self.peer_ended(key, false);
@@ -116,6 +127,8 @@ impl State {
             Some(connection) => match (connection.stage, &connection.role) {
                 (Stage::Open, Role::Http(_)) => Way::Http,
                 (Stage::Open, Role::WebSocket(_)) => Way::WebSocket,
+                (Stage::Open, Role::Relay(_)) => Way::Relay,
+                (Stage::Open, Role::Greeting(_)) => Way::Greeting,
                 (Stage::Moving { .. }, _) => Way::Keep,
                 _ => Way::Drop,
             },
@@ -138,6 +151,9 @@ impl State {
     }
 
     fn ran_out_of_time(&mut self, key: ConnectionKey) {
+        if self.relay_ran_out_of_time(key) || self.greeting_ran_out_of_time(key) {
+            return;
+        }
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(http) = connection.http().filter(|http| http.is_inside_request()) else {
             return self.close(key);

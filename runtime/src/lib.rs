@@ -13,7 +13,7 @@
 //! | `boot`, `driver`, `heart` | one executor per core, signals, supervision; the task that turns a shard |
 //! | `preflight`, `settings`, `metrics` | what is checked, set and counted |
 //! | `shard` | everything one core owns, and its turn |
-//! | `ring`, `listener` | the network: io_uring behind one interface, listeners |
+//! | `ring`, `listener`, `entrance` | the network: io_uring behind one interface, listeners |
 //! | `connection`, `outbox`, `incoming` | the actor of one TCP connection: life, writes, reads |
 //! | `overtaken` | polls that came later than the farewell sent after them |
 //! | `request`, `engine_request`, `polling`, `upgrade` | the way of HTTP requests: heads and bodies, sessions, POSTs, WebSocket handshakes |
@@ -28,6 +28,7 @@
 //! | `recovery` | clients that come back: what they get again, and what is kept for that |
 //! | `bridge`, `cluster` | the thread that talks to Redis; what nodes tell each other over it |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
+//! | `nodes`, `relay` | the nodes of the cluster; connections passed on to the node that owns their session, and taken from others |
 //! | `wheel`, `identity` | timers; ids that name their owner |
 
 mod answer;
@@ -43,6 +44,7 @@ mod driver;
 mod emit;
 mod ending;
 mod engine_request;
+mod entrance;
 mod exchange;
 mod frames;
 mod handoff;
@@ -56,6 +58,7 @@ mod membership;
 mod mesh;
 mod metrics;
 mod namespace;
+mod nodes;
 mod operation;
 mod outbox;
 mod outgoing;
@@ -67,6 +70,7 @@ mod preflight;
 mod raw;
 mod recovery;
 mod registry;
+mod relay;
 mod request;
 mod request_body;
 mod response_body;
@@ -93,6 +97,7 @@ pub use ending::Hold;
 pub use exchange::{Client, Departure, Exchange};
 pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
 pub use interest::SHARDS_MAX;
+pub use ipnet::IpNet;
 pub use membership::JoinError;
 pub use metrics::{Counter, ShardMetrics};
 pub use operation::Operation;
@@ -103,6 +108,8 @@ pub use raw::RawArgs;
 pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};
-pub use settings::{ConnectionStateRecovery, Limits, Redis, RingSettings, Settings};
+pub use settings::{
+    Cluster, ConnectionStateRecovery, Limits, Redis, RingSettings, Secret, Settings,
+};
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

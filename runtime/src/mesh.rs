@@ -17,6 +17,7 @@ use crate::metrics::ShardMetrics;
 use crate::operation::{JoiningKey, Order};
 use crate::outside::{Call, Door, Outside};
 use crate::recovery::Notice;
+use crate::relay::Origin;
 use crate::ring::Doorbell;
 
 /// Batches that may wait in one shard's inbox before its peers hold theirs back.
@@ -53,6 +54,7 @@ pub(crate) enum Parcel {
 pub(crate) struct MovedConnection {
     pub(crate) fd: OwnedFd,
     pub(crate) bytes: Vec<u8>,
+    pub(crate) origin: Option<Box<Origin>>,
     /// The peer had already ended its side.
     pub(crate) ended: bool,
 }

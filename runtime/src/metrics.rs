@@ -62,6 +62,25 @@ shard_metrics! {
     handoffs_in,
     /// Connections that moved to another shard of the node.
     handoffs_out,
+    /// Gauge: connections of clients that are passed on to other nodes. Each of them counts twice among
+    /// `connections`: it, and ours to the other node.
+    relays,
+    /// Connections of clients that were passed on to other nodes.
+    relays_out,
+    /// Connections of clients that other nodes have passed on to this one.
+    relays_in,
+    /// Requests for other nodes that were refused here, as their node could not be reached or they had come
+    /// too far.
+    relays_failed,
+    /// Times that one side of a relayed connection was not read from, as the other was slow (limit
+    /// `relay_bytes_max`).
+    relays_held,
+    /// Bytes of clients passed on to other nodes.
+    relay_bytes_out,
+    /// Bytes of other nodes passed on to clients.
+    relay_bytes_in,
+    /// Connections closed that were expected from another node or a proxy, and were not from one.
+    strangers,
     /// HTTP requests read.
     requests,
     /// Engine.IO sessions opened.

@@ -1,9 +1,12 @@
 //! The way of HTTP bytes: requests to sessions, to the application, or to the shard that owns them.
 
+use std::net::SocketAddr;
+
 use yamabiko_protocol::engine::payload::BodyForm;
 use yamabiko_protocol::http::{BodyDecoder, Head, Method};
 
-use crate::connection::{Answer, ConnectionKey, IncomingBody, Phase, Role};
+use crate::connection::{Answer, Connection, ConnectionKey, IncomingBody, Phase, Role};
+use crate::relay::HOPS_MAX;
 use crate::session::SessionKey;
 use crate::shard::{Shard, State};
 
@@ -13,15 +16,24 @@ pub(crate) enum Routed {
     Here,
     /// The application has it, with so many bytes of its body.
     Exchange(usize),
-    /// Its session lives on another shard.
-    Elsewhere(u8),
+    /// Its session lives elsewhere.
+    Elsewhere(Elsewhere),
+}
+
+/// Where a session lives that is not here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Elsewhere {
+    /// On another shard of this node.
+    Shard(u8),
+    /// On another node, which takes connections here.
+    Node(SocketAddr),
 }
 
 /// What to do with the bytes after a piece that was parsed.
 enum Next {
     Parse,
     Wait,
-    HandOff(u8),
+    Leave(Elsewhere),
 }
 
 impl Shard {
@@ -60,10 +72,12 @@ impl Shard {
                     connection.inbox = std::mem::take(&mut inbox);
                     state.hold_back(key);
                 }
-                Role::Http(_) => {}
+                Role::Http(_) | Role::Relay(_) | Role::Greeting(_) => {}
             }
-            if let Next::HandOff(to) = next {
-                state.hand_off(key, to);
+            match next {
+                Next::Leave(Elsewhere::Shard(to)) => state.hand_off(key, to),
+                Next::Leave(Elsewhere::Node(address)) => state.begin_relay(key, address),
+                Next::Parse | Next::Wait => {}
             }
             false
         });
@@ -96,7 +110,7 @@ impl Shard {
             at += consumed;
             match next {
                 Next::Parse => {}
-                Next::Wait | Next::HandOff(_) => return (at, next),
+                Next::Wait | Next::Leave(_) => return (at, next),
             }
         }
     }
@@ -120,7 +134,7 @@ impl Shard {
                 match self.route(key, &head, &bytes[len..]) {
                     Routed::Here => (len, Next::Parse),
                     Routed::Exchange(taken) => (len + taken, Next::Parse),
-                    Routed::Elsewhere(shard) => (0, Next::HandOff(shard)),
+                    Routed::Elsewhere(elsewhere) => (0, Next::Leave(elsewhere)),
                 }
             }
             Err(error) => {
@@ -197,8 +211,9 @@ impl Shard {
 impl State {
     /// Notes how the request must be answered.
     fn begin_answer(&mut self, key: ConnectionKey, head: &Head<'_>) {
+        let hops = self.connections.get(key).map_or(0, Connection::hops);
         let answer = Answer {
-            keep_alive: head.keep_alive() && !self.draining,
+            keep_alive: head.keep_alive() && !self.draining && hops < HOPS_MAX,
             http_1_0: head.is_http_1_0(),
             head_only: head.method() == Method::Head,
             no_xss_header: head.header("user-agent").is_some_and(is_old_explorer),

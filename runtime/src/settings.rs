@@ -1,8 +1,10 @@
 //! What an operator or embedder sets, with Socket.IO's names and defaults.
 
+use std::fmt;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use yamabiko_protocol::engine;
 use yamabiko_protocol::http::{Cookie, Cors};
 use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
@@ -63,6 +65,15 @@ pub struct Settings {
 
     /// The Redis over which nodes of a cluster talk; without it the node is alone.
     pub redis: Option<Redis>,
+    /// How the nodes of a cluster reach each other, and know that they do.
+    pub cluster: Cluster,
+    /// Connections from `trusted_proxies` begin with a header of the PROXY protocol, version 2, that says
+    /// whose they are. Others do not.
+    pub proxy_protocol: bool,
+    /// Requests from `trusted_proxies` name their client in `X-Forwarded-For`.
+    pub forwarded_for: bool,
+    /// Networks of the proxies in front of this node.
+    pub trusted_proxies: Vec<IpNet>,
     /// Bounds on what a peer may make the server hold.
     pub limits: Limits,
     /// Time for the clean shutdown before what is left is cut.
@@ -89,6 +100,11 @@ pub struct Limits {
     /// Bytes that may wait for one client. A client over it is disconnected; long before, at 64 KiB, it
     /// gets no volatile packets.
     pub outbox_bytes_max: usize,
+    /// Bytes that may wait on their way through this node to another, in each direction; beyond it no more
+    /// are read until half of them are gone.
+    pub relay_bytes_max: usize,
+    /// Time for a connection to another node.
+    pub relay_connect_timeout: Duration,
     /// Namespaces that one client may have joined or asked to join.
     pub namespaces_per_client_max: usize,
     /// Dynamic namespaces of the whole node; who asks for one more is refused with "Too many namespaces".
@@ -136,6 +152,65 @@ impl Redis {
     }
 }
 
+/// How the nodes of a cluster reach each other. A request may arrive at any of them: one for a session of
+/// another is passed on to that node, with its whole connection.
+#[derive(Debug, Clone, Default)]
+pub struct Cluster {
+    /// Where to listen for connections that other nodes pass on. Port 0 takes a free one.
+    pub listen: Option<SocketAddr>,
+    /// What all nodes know and nobody else: they sign with it what they say of a connection.
+    pub secret: Option<Secret>,
+    /// Networks of the other nodes; without any, whoever has the secret is one.
+    pub peers: Vec<IpNet>,
+    /// The number that this node has among `nodes`.
+    pub slot: u16,
+    /// Nodes by their numbers, with the addresses at which they listen for each other, where no Redis
+    /// tells of them. This node may be among them.
+    pub nodes: Vec<(u16, SocketAddr)>,
+}
+
+/// A secret, which is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<str>);
+
+/// Fewer bytes can be tried out.
+const SECRET_BYTES_MIN: usize = 16;
+
+impl Secret {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+}
+
+impl From<&str> for Secret {
+    fn from(text: &str) -> Self {
+        Self(text.into())
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
+
+impl Cluster {
+    fn check(&self) -> Result<(), String> {
+        if self.listen.is_some() && self.secret.is_none() && self.peers.is_empty() {
+            return Err("cluster-listener needs cluster-secret or cluster-peers".into());
+        }
+        if self.secret.as_ref().is_some_and(|it| it.as_bytes().len() < SECRET_BYTES_MIN) {
+            return Err(format!("cluster-secret must have at least {SECRET_BYTES_MIN} characters"));
+        }
+        for (at, (slot, _)) in self.nodes.iter().enumerate() {
+            if self.nodes[..at].iter().any(|(other, _)| other == slot) {
+                return Err(format!("cluster-nodes names slot {slot} twice"));
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Sizes of one shard's io_uring.
 #[derive(Debug, Clone, Copy)]
 pub struct RingSettings {
@@ -173,6 +248,10 @@ impl Default for Settings {
             cors: None,
             cookie: None,
             redis: None,
+            cluster: Cluster::default(),
+            proxy_protocol: false,
+            forwarded_for: false,
+            trusted_proxies: Vec::new(),
             limits: Limits::default(),
             shutdown_timeout: Duration::from_secs(10),
             ring: RingSettings::default(),
@@ -189,6 +268,8 @@ impl Default for Limits {
             response_timeout: Duration::from_secs(60),
             keep_alive_timeout: Duration::from_secs(60),
             outbox_bytes_max: 16 * MESSAGE_BYTES_MAX,
+            relay_bytes_max: 256 * 1024,
+            relay_connect_timeout: Duration::from_secs(3),
             namespaces_per_client_max: 64,
             dynamic_namespaces_max: 10_000,
             rooms_per_socket_max: 1024,
@@ -267,6 +348,20 @@ impl Settings {
             self.limits.dynamic_namespaces_max <= DYNAMIC_NAMESPACES_MAX,
             "dynamicNamespacesMax must be at most 60000",
         )?;
+        ensure(self.limits.relay_bytes_max >= 1024, "relay-bytes-max must be at least 1024")?;
+        ensure(
+            !self.limits.relay_connect_timeout.is_zero(),
+            "relay-connect-timeout must be above 0",
+        )?;
+        ensure(
+            !self.proxy_protocol || !self.trusted_proxies.is_empty(),
+            "proxy-protocol needs trusted-proxies",
+        )?;
+        ensure(
+            !self.forwarded_for || !self.trusted_proxies.is_empty(),
+            "forwarded-for needs trusted-proxies",
+        )?;
+        self.cluster.check()?;
         ensure(
             self.ring.entries.is_power_of_two() && (64..=32_768).contains(&self.ring.entries),
             "ring entries must be a power of two between 64 and 32768",

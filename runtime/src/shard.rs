@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Waker;
@@ -27,6 +27,7 @@ use crate::catalog::Catalog;
 use crate::cluster::Voice;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::ending::Ending;
+use crate::entrance::{Entrance, Entrances};
 use crate::heart::Heart;
 use crate::identity::Identities;
 use crate::inquiry::{Gathering, InquiryKey};
@@ -34,6 +35,7 @@ use crate::interest::Directory;
 use crate::membership::RoomNews;
 use crate::mesh::{MeshEnd, Parcel};
 use crate::metrics::ShardMetrics;
+use crate::nodes::Roll;
 use crate::operation::{Joining, JoiningKey};
 use crate::outbox::Pool;
 use crate::outgoing::Outgoing;
@@ -41,6 +43,7 @@ use crate::outside::Outside;
 use crate::overtaken::Overtaken;
 use crate::recovery::{Notice, Recovery, RestoringKey};
 use crate::registry::Registry;
+use crate::relay::Trust;
 use crate::ring::{Completion, Doorbell, Ring, RingSizes, Sleep};
 use crate::room::Rooms;
 use crate::session::{SessionEntry, SessionKey};
@@ -59,6 +62,7 @@ pub(crate) struct Place {
     pub(crate) id: u8,
     pub(crate) shards: usize,
     pub(crate) listener: OwnedFd,
+    pub(crate) cluster_listener: Option<OwnedFd>,
     pub(crate) settings: Arc<Settings>,
     pub(crate) directory: Arc<Directory>,
     pub(crate) registry: Arc<Registry>,
@@ -67,6 +71,7 @@ pub(crate) struct Place {
     pub(crate) mesh: MeshEnd,
     pub(crate) doorbell: Doorbell,
     pub(crate) voice: Option<Arc<Voice>>,
+    pub(crate) roll: Arc<Roll>,
     pub(crate) outside: Outside,
 }
 
@@ -131,6 +136,10 @@ pub(crate) struct State {
     pub(crate) inquiries: SlotMap<InquiryKey, Gathering>,
     /// The way to other nodes, if there may be some.
     pub(crate) voice: Option<Arc<Voice>>,
+    /// The nodes of the cluster: whose an id is.
+    pub(crate) roll: Arc<Roll>,
+    /// Who may pass connections on to this node.
+    pub(crate) trust: Trust,
     /// What is kept for clients that may come back, if that is asked for.
     pub(crate) recovery: Option<Box<Recovery>>,
     /// Spare write buffers.
@@ -172,9 +181,7 @@ pub(crate) struct State {
     /// The application speaks Engine.IO alone.
     pub(crate) is_engine_only: bool,
     drain_deadline_ms: u64,
-    /// `None` once the end has begun, so that the kernel queues nobody for us any more.
-    listener: Option<OwnedFd>,
-    accepting: bool,
+    entrances: Entrances,
 }
 
 /// Something that needs the application, or a fresh look, and so cannot be done inside a borrow.
@@ -200,6 +207,7 @@ impl Shard {
         let Place { id, shards, listener, settings, directory, registry, mesh, doorbell, .. } =
             place;
         let (node_metrics, outside, voice) = (place.metrics, place.outside, place.voice);
+        let (roll, entrances) = (place.roll, Entrances::new(listener, place.cluster_listener));
         let metrics = Arc::clone(&node_metrics[usize::from(id)]);
         let sizes = RingSizes {
             entries: settings.ring.entries,
@@ -220,11 +228,13 @@ impl Shard {
             socket_ids: FxHashMap::default(),
             namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
             rooms: Rooms::new(id, directory),
-            identities: Identities::new(id),
+            identities: Identities::new(roll.own(), id),
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
             inquiries: SlotMap::with_key(),
             voice,
+            roll,
+            trust: Trust::new(&settings),
             recovery: settings
                 .connection_state_recovery
                 .as_ref()
@@ -253,8 +263,7 @@ impl Shard {
             draining: false,
             is_engine_only: false,
             drain_deadline_ms: u64::MAX,
-            listener: Some(listener),
-            accepting: false,
+            entrances,
         };
         let shard = Shard(Rc::new(Inner {
             id,
@@ -384,15 +393,19 @@ impl Shard {
                 state.sent(key, result);
                 state.continue_hand_off(key, false);
             }),
-            Completion::Accepted { result, armed } => self.with(|state| {
+            Completion::Accepted { token, result, armed } => self.with(|state| {
+                let entrance = Entrance::of(token);
                 match result {
-                    Ok(fd) => state.accepted(fd),
+                    Ok(fd) => state.accepted(fd, entrance),
                     Err(error) => state.accept_failed(&error),
                 }
                 if !armed {
-                    state.accepting = false;
+                    state.entrances.paused(entrance);
                 }
             }),
+            Completion::Connected { token, result } => {
+                self.with(|state| state.relay_connected(key_of(token), result));
+            }
         }
     }
 
@@ -462,7 +475,7 @@ impl Shard {
     fn tick(&self, now: u64) {
         self.0.metrics.ticks.add(1);
         let mut due = Vec::new();
-        let accept_again = self.with(|state| {
+        self.with(|state| {
             state.wheel.advance(now, &mut due);
             state.overtaken.forget_old(now);
             state.forget_old_joinings();
@@ -471,7 +484,7 @@ impl Shard {
                 state.trim_at_ms = now + TRIM_EVERY_MS;
                 state.pool.trim();
             }
-            !state.accepting && !state.draining
+            state.listen();
         });
         for timer in &due {
             match *timer {
@@ -481,9 +494,6 @@ impl Shard {
                 Timer::Inquiry(key) => self.inquiry_timer(key),
                 Timer::Restoring(key) => self.restoring_timer(key),
             }
-        }
-        if accept_again {
-            self.with(|state| state.listen());
         }
         self.run_errands();
     }
@@ -549,6 +559,7 @@ impl Shard {
         self.with(|state| {
             let keys: Vec<_> = state.connections.keys().collect();
             for key in keys {
+                state.drain_relay(key);
                 if !state.drain_exchange(key) {
                     state.finish(key);
                 }
@@ -573,15 +584,20 @@ impl Shard {
         self.0.ended.set(true);
         let Ok(mut state) = self.0.state.try_borrow_mut() else { return };
         for (_, connection) in state.connections.drain() {
-            std::mem::forget(connection.outbox);
+            connection.forget();
         }
         let _ = state.ring.enter();
         state.mesh.close();
         state.rooms.close_all();
         state.namespaces.close();
         let metrics = &state.metrics;
-        let gauges =
-            [&metrics.connections, &metrics.sessions, &metrics.sockets, &metrics.namespaces];
+        let gauges = [
+            &metrics.connections,
+            &metrics.relays,
+            &metrics.sessions,
+            &metrics.sockets,
+            &metrics.namespaces,
+        ];
         for gauge in gauges {
             gauge.sub(gauge.value());
         }
@@ -592,17 +608,15 @@ impl State {
     /// No new connections, and an end in `patience_ms` at the latest. Returns the time, if this is the
     /// beginning.
     pub(crate) fn begin_ending(&mut self, patience_ms: u64) -> Option<u64> {
-        self.listener.take()?;
-        self.ring.stop_accepting();
+        if !self.entrances.close(&mut self.ring) {
+            return None;
+        }
         self.drain_deadline_ms = self.now_ms + patience_ms;
         Some(self.now_ms)
     }
 
     fn listen(&mut self) {
-        if let Some(listener) = &self.listener {
-            self.accepting = true;
-            self.ring.accept(listener.as_raw_fd());
-        }
+        self.entrances.open(&mut self.ring);
     }
 
     /// Accepting failed; it goes on with the next tick, not at once, so that a lack of descriptors does

@@ -47,7 +47,7 @@ impl Shard {
             state.mark_dirty(key);
             match purpose {
                 Some(Purpose101::Open(opening)) => {
-                    let address = state.peer_address(key);
+                    let address = state.client_address(key, head);
                     let head = Bytes::copy_from_slice(head.raw());
                     let session = state.open_session(key, opening, head, address);
                     state.become_websocket(key, session);

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::process;
 use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::{ConnectionStateRecovery, Redis, Settings};
+use yamabiko_runtime::{Cluster, ConnectionStateRecovery, IpNet, Redis, Secret, Settings};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -111,6 +111,10 @@ plain!(
     max_http_buffer_size => max_http_buffer_size,
     connections_max => limits.connections_max,
     outbox_bytes_max => limits.outbox_bytes_max,
+    proxy_protocol => proxy_protocol,
+    forwarded_for => forwarded_for,
+    relay_bytes_max => limits.relay_bytes_max,
+    relay_connect_timeout => limits.relay_connect_timeout,
     header_timeout => limits.header_timeout,
     body_timeout => limits.body_timeout,
     response_timeout => limits.response_timeout,
@@ -159,6 +163,8 @@ impl Options {
         settings.cors = self.cors()?;
         settings.connection_state_recovery = self.recovery()?;
         settings.redis = self.redis()?;
+        settings.cluster = self.cluster()?;
+        settings.trusted_proxies = networks("trusted-proxies", self.trusted_proxies.as_ref())?;
         if let Some(name) = &self.cookie {
             settings.cookie = cookie(name)?;
         }
@@ -188,6 +194,7 @@ impl Options {
             skip_middlewares: recovery.map(|it| it.skip_middlewares),
             recovery_log_bytes_max: recovery.map(|it| it.log_bytes_max),
             recovery_sessions_max: recovery.map(|it| it.sessions_max),
+            cluster_slot: Some(settings.cluster.slot),
             redis_key: settings.redis.as_ref().map(|redis| redis.key.clone()),
             listen: Some(Listen { address: address.ip(), port: Some(address.port()) }),
             no_pin: Some(!settings.pin),
@@ -238,6 +245,17 @@ impl Options {
         Ok(Some(Redis { key: self.redis_key.clone().unwrap_or(redis.key), ..redis }))
     }
 
+    fn cluster(&self) -> Result<Cluster, ConfigError> {
+        let nodes = self.cluster_nodes.as_ref().map_or(&[][..], |nodes| &nodes.0);
+        Ok(Cluster {
+            listen: self.cluster_listener,
+            secret: self.cluster_secret.as_deref().map(Secret::from),
+            peers: networks("cluster-peers", self.cluster_peers.as_ref())?,
+            slot: self.cluster_slot.unwrap_or_default(),
+            nodes: nodes.iter().map(|node| self::node(node)).collect::<Result<_, _>>()?,
+        })
+    }
+
     fn cors(&mut self) -> Result<Option<Cors>, ConfigError> {
         let Some(List(origins)) = self.cors_origin.take() else {
             return needs_none(
@@ -268,6 +286,27 @@ fn needs_none<T>(main: &str, others: &[(&str, bool)]) -> Result<Option<T>, Confi
         Some((name, _)) => Err(ConfigError(format!("{name} needs {main}"))),
         None => Ok(None),
     }
+}
+
+/// Networks as they are written; an address is a network of its own.
+fn networks(option: &str, list: Option<&List>) -> Result<Vec<IpNet>, ConfigError> {
+    let network = |text: &String| {
+        let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+        text.parse().ok().or_else(address).ok_or_else(|| {
+            ConfigError(format!("{option}: '{text}' is no network; write 10.0.0.0/8 or 10.0.0.1"))
+        })
+    };
+    list.map_or(&[][..], |list| &list.0).iter().map(network).collect()
+}
+
+/// A node's number and address.
+fn node(text: &str) -> Result<(u16, SocketAddr), ConfigError> {
+    let parts = text.split_once('=').and_then(|(slot, address)| {
+        Some((slot.trim().parse().ok()?, address.trim().parse().ok()?))
+    });
+    parts.ok_or_else(|| {
+        ConfigError(format!("cluster-nodes: '{text}' is no node; write 1=10.0.0.1:3001"))
+    })
 }
 
 fn origins(origins: Vec<String>) -> Result<Origins, ConfigError> {
@@ -377,6 +416,13 @@ mod tests {
             "--ring-entries=1024",
             "--no-pin",
             "--redis=redis://there/1",
+            "--cluster-listener=10.0.0.1:3001",
+            "--cluster-secret=known to all nodes",
+            "--cluster-peers=10.0.0.0/8,192.0.2.7",
+            "--cluster-slot=1",
+            "--cluster-nodes=1=10.0.0.1:3001,2=[2001:db8::1]:3001",
+            "--proxy-protocol",
+            "--trusted-proxies=172.16.0.0/12",
             "--connection-state-recovery",
             "--max-disconnection-duration=30s",
         ];
@@ -392,6 +438,10 @@ mod tests {
         assert_eq!(config.settings.limits.packet.json_depth_max, 7);
         assert!(!config.settings.polling && !config.settings.pin);
         assert_eq!(config.settings.parser.as_str(), "msgpack");
+        let cluster = config.settings.cluster;
+        assert_eq!(cluster.peers[1], "192.0.2.7/32".parse().unwrap());
+        assert_eq!(cluster.nodes[1], (2, "[2001:db8::1]:3001".parse().unwrap()));
+        assert!(!format!("{cluster:?}").contains("known"), "a secret is shown to nobody");
     }
 
     #[test]
@@ -408,6 +458,14 @@ mod tests {
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
             (&["--redis-key", "x"], "redis-key needs redis"),
+            (&["--cluster-listener", "[::]:1"], "needs cluster-secret or cluster-peers"),
+            (&["--cluster-secret", "too short"], "cluster-secret"),
+            (&["--cluster-peers", "10.0.0.0/33"], "cluster-peers: '10.0.0.0/33'"),
+            (&["--cluster-nodes", "10.0.0.1:1"], "cluster-nodes: '10.0.0.1:1'"),
+            (&["--cluster-nodes", "1=[::]:1,1=[::]:2"], "slot 1 twice"),
+            (&["--forwarded-for"], "forwarded-for needs trusted-proxies"),
+            (&["--proxy-protocol"], "proxy-protocol needs trusted-proxies"),
+            (&["--relay-bytes-max", "1"], "relay-bytes-max"),
             (&["--skip-middlewares", "false"], "skip-middlewares needs connection-state-recovery"),
         ] {
             let error = refused(arguments);

@@ -1,5 +1,6 @@
 //! The options: their names, documentation and defaults. What is not set is `None`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -316,6 +317,70 @@ pub struct Options {
     /// What all channels on Redis start with: the option key of Node's adapter [default: socket.io]
     #[arg(long, value_name = "KEY", env = "YAMABIKO_REDIS_KEY", help_heading = CLUSTER)]
     pub(super) redis_key: Option<String>,
+
+    /// Address and port at which other nodes pass on connections of clients whose session is here; needs
+    /// cluster-secret or cluster-peers [default: none]
+    #[arg(long, value_name = "ADDRESS", env = "YAMABIKO_CLUSTER_LISTENER", help_heading = CLUSTER)]
+    pub(super) cluster_listener: Option<SocketAddr>,
+
+    /// What all nodes know and nobody else, at least 16 characters: they prove with it that they are some;
+    /// better set in the environment or the file, as flags can be seen by all users of a machine
+    /// [default: none]
+    #[arg(long, value_name = "TEXT", env = "YAMABIKO_CLUSTER_SECRET", help_heading = CLUSTER)]
+    pub(super) cluster_secret: Option<String>,
+
+    /// Networks or addresses of the nodes, separated by commas: 10.0.0.0/8,192.0.2.7
+    /// [default: none: whoever has the secret is a node]
+    #[arg(long, value_name = "NETWORKS", env = "YAMABIKO_CLUSTER_PEERS", help_heading = CLUSTER)]
+    pub(super) cluster_peers: Option<List>,
+
+    /// Nodes by number with their cluster-listener, separated by commas, where no Redis tells of them:
+    /// 1=10.0.0.1:3001,2=10.0.0.2:3001 [default: none]
+    #[arg(long, value_name = "NODES", env = "YAMABIKO_CLUSTER_NODES", help_heading = CLUSTER)]
+    pub(super) cluster_nodes: Option<List>,
+
+    /// The number of this node among them [default: 0]
+    #[arg(long, value_name = "NUMBER", env = "YAMABIKO_CLUSTER_SLOT", help_heading = CLUSTER)]
+    pub(super) cluster_slot: Option<u16>,
+
+    /// Connections of trusted-proxies begin with a header of the PROXY protocol, version 2 [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_PROXY_PROTOCOL",
+        help_heading = RING,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) proxy_protocol: Option<bool>,
+
+    /// Requests from trusted-proxies name their client in X-Forwarded-For: Express's trust proxy
+    /// [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_FORWARDED_FOR",
+        help_heading = RING,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) forwarded_for: Option<bool>,
+
+    /// Networks or addresses of the proxies in front of this node, separated by commas [default: none]
+    #[arg(long, value_name = "NETWORKS", env = "YAMABIKO_TRUSTED_PROXIES", help_heading = RING)]
+    pub(super) trusted_proxies: Option<List>,
+
+    /// Bytes that may wait on their way through this node to another, in each direction [default: 262144]
+    #[arg(long, value_name = "BYTES", env = "YAMABIKO_RELAY_BYTES_MAX", help_heading = LIMITS)]
+    pub(super) relay_bytes_max: Option<usize>,
+
+    /// Time for a connection to another node [default: 3s]
+    #[arg(long, value_name = "TIME", env = "YAMABIKO_RELAY_CONNECT_TIMEOUT", help_heading = LIMITS)]
+    pub(super) relay_connect_timeout: Option<Time>,
 
     /// Request line and headers together, in bytes [default: 16384]
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_HEAD_BYTES_MAX", help_heading = LIMITS)]

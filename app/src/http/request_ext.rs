@@ -64,7 +64,8 @@ pub trait RequestExt: sealed::Sealed {
     /// The target as the client sent it.
     fn original_url(&self) -> &Uri;
 
-    /// The peer's address; behind a proxy, the proxy's.
+    /// The client's address; behind a proxy, the proxy's, unless the server trusts it to name its clients
+    /// (options `proxy-protocol` and `forwarded-for`).
     fn peer(&self) -> SocketAddr;
 
     /// The client, to learn whether it still waits. `None` once the body was replaced by another.

@@ -50,4 +50,11 @@ impl Roll {
             None => Whose::Nobody,
         }
     }
+
+    /// A roll that does not change: this node has slot `own`, and these are the nodes.
+    pub(crate) fn of(own: u16, nodes: &[(u16, SocketAddr)]) -> Self {
+        let others = nodes.iter().copied().filter(|(slot, _)| *slot != own);
+        let others = Others { former: Vec::new(), peers: others.collect() };
+        Self { own: AtomicU16::new(own), others: RwLock::new(others) }
+    }
 }

@@ -22,6 +22,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use std::time::Duration;
 
 use io_uring::{IoUring, cqueue, opcode, squeue, types};
+use socket2::SockAddr;
 
 use buffers::BufferRing;
 
@@ -39,6 +40,7 @@ enum Op {
     Cancel = 4,
     Bell = 5,
     Alarm = 6,
+    Connect = 7,
 }
 
 const OP_SHIFT: u32 = 28;
@@ -49,7 +51,9 @@ const OP_MASK: u64 = 0xf << OP_SHIFT;
 pub(crate) enum Completion {
     /// A new connection's descriptor, or why there was none. `armed` tells whether the listener
     /// still accepts by itself.
-    Accepted { result: io::Result<RawFd>, armed: bool },
+    Accepted { token: Token, result: io::Result<RawFd>, armed: bool },
+    /// A connection of our own is there, or why it is not.
+    Connected { token: Token, result: io::Result<()> },
     /// Bytes for a connection; an empty buffer is the peer's end of stream. `armed` tells whether
     /// more will come without asking again.
     Received { token: Token, result: io::Result<Received>, armed: bool },
@@ -115,15 +119,31 @@ impl Ring {
     }
 
     /// Accepts connections from `listener` until told to stop.
-    pub(crate) fn accept(&mut self, listener: RawFd) {
+    pub(crate) fn accept(&mut self, token: Token, listener: RawFd) {
         let entry = opcode::AcceptMulti::new(types::Fd(listener)).flags(libc::SOCK_CLOEXEC);
-        self.push(entry.build(), Op::Accept, Token(0));
+        self.push(entry.build(), Op::Accept, token);
     }
 
     /// Ends accepting: one last `Accepted` with `armed` false follows.
-    pub(crate) fn stop_accepting(&mut self) {
-        let entry = opcode::AsyncCancel::new(user_data(Op::Accept, Token(0)));
-        self.push(entry.build(), Op::Cancel, Token(0));
+    pub(crate) fn stop_accepting(&mut self, token: Token) {
+        let entry = opcode::AsyncCancel::new(user_data(Op::Accept, token));
+        self.push(entry.build(), Op::Cancel, token);
+    }
+
+    /// Connects a socket to `address`; a `Connected` follows.
+    ///
+    /// # Safety
+    /// `address` must stay where it is, unchanged, until that `Connected`.
+    #[allow(unsafe_code)]
+    pub(crate) unsafe fn connect(&mut self, token: Token, fd: RawFd, address: &SockAddr) {
+        let entry = opcode::Connect::new(types::Fd(fd), address.as_ptr().cast(), address.len());
+        self.push(entry.build(), Op::Connect, token);
+    }
+
+    /// Ends a connect that is under way; its `Connected` tells so, unless it was quicker.
+    pub(crate) fn stop_connecting(&mut self, token: Token) {
+        let entry = opcode::AsyncCancel::new(user_data(Op::Connect, token));
+        self.push(entry.build(), Op::Cancel, token);
     }
 
     /// Receives for `token` until the peer ends, an error, or [`Self::stop_receiving`].
@@ -177,7 +197,7 @@ impl Ring {
         let entry = entry.user_data(user_data(op, token));
         loop {
             // SAFETY: whoever queued the operation promised that what it points at lives until its
-            // completion (`send`, `send_vectored`). The alarm's time is boxed, and is written again only
+            // completion (`send`, `send_vectored`, `connect`). The alarm's time is boxed, and is written again only
             // after its completion. All other operations point at nothing.
             #[allow(unsafe_code)]
             let pushed = unsafe { self.uring.submission().push(&entry) };
@@ -302,7 +322,10 @@ fn translate(entry: &cqueue::Entry, buffers: &mut BufferRing) -> Option<Completi
     let armed = cqueue::more(entry.flags());
     if op == Op::Accept as u64 {
         let result = result(entry.result()).map(|fd| fd as RawFd);
-        return Some(Completion::Accepted { result, armed });
+        return Some(Completion::Accepted { token, result, armed });
+    }
+    if op == Op::Connect as u64 {
+        return Some(Completion::Connected { token, result: result(entry.result()).map(|_| ()) });
     }
     if op == Op::Receive as u64 {
         let result = result(entry.result())

@@ -22,6 +22,8 @@ use crate::tally::Tally;
 pub(crate) struct Connects {
     server: SocketAddr,
     request: Vec<u8>,
+    /// Where each handshake begins.
+    handshake: Handshake,
     readiness: Readiness,
     /// At its token; `None` between clients and after an error.
     comers: Vec<Option<Comer>>,
@@ -48,7 +50,11 @@ impl Connects {
     pub(crate) fn new(options: &Options) -> Result<Self, Failure> {
         Ok(Self {
             server: options.server()?,
-            request: handshake::request(options.host().unwrap_or_default()),
+            request: handshake::request(
+                options.host().unwrap_or_default(),
+                options.detour.as_deref(),
+            ),
+            handshake: Handshake::begin(options.detour.as_deref()),
             readiness: Readiness::new()?,
             comers: std::iter::repeat_with(|| None).take(options.connections).collect(),
             coming: false,
@@ -69,7 +75,7 @@ impl Connects {
         let mut link = Link::connect(self.server, at)?;
         self.readiness.register(&mut link, at)?;
         link.send(&self.request)?;
-        self.comers[at] = Some(Comer { link, handshake: Handshake::Upgrading, since });
+        self.comers[at] = Some(Comer { link, handshake: self.handshake, since });
         Ok(())
     }
 

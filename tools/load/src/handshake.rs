@@ -19,6 +19,8 @@ const MAX_PAYLOAD: u64 = 1_000_000;
 /// How far a client is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Handshake {
+    /// The answer to a request for another session is awaited.
+    Detouring,
     /// The response to the upgrade is awaited.
     Upgrading,
     /// The open packet is awaited.
@@ -31,8 +33,18 @@ pub(crate) enum Handshake {
     Done,
 }
 
-/// The request that starts a client.
-pub(crate) fn request(host: &str) -> Vec<u8> {
+/// The requests that start a client: the one for a session that is not there, if there is to be a detour,
+/// and the upgrade.
+pub(crate) fn request(host: &str, detour: Option<&str>) -> Vec<u8> {
+    let detour = detour.map(|sid| {
+        format!(
+            "GET /socket.io/?EIO=4&transport=polling&sid={sid} HTTP/1.1\r\nHost: {host}\r\n\r\n"
+        )
+    });
+    detour.unwrap_or_default().into_bytes().into_iter().chain(upgrade(host)).collect()
+}
+
+fn upgrade(host: &str) -> Vec<u8> {
     format!(
         "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
          Connection: Upgrade\r\nSec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n\r\n"
@@ -49,6 +61,11 @@ pub(crate) fn max_payload(open_packet: &[u8]) -> u64 {
 }
 
 impl Handshake {
+    /// The first step.
+    pub(crate) fn begin(detour: Option<&str>) -> Self {
+        if detour.is_some() { Self::Detouring } else { Self::Upgrading }
+    }
+
     /// Takes what has come, and appends to `out` the frames to send. Stops after the last step, so that
     /// what follows is left. `largest` is the largest payload that will be sent.
     ///
@@ -63,10 +80,17 @@ impl Handshake {
         out: &mut Vec<u8>,
     ) -> Result<Consumed, String> {
         let mut used = 0;
-        if *self == Self::Upgrading {
-            match upgraded(bytes)? {
-                Some(head) => used = head,
+        if *self == Self::Detouring {
+            match refused(bytes)? {
+                Some(response) => used = response,
                 None => return Ok(Consumed { used, needed: bytes.len() + 1 }),
+            }
+            *self = Self::Upgrading;
+        }
+        if *self == Self::Upgrading {
+            match upgraded(&bytes[used..])? {
+                Some(head) => used += head,
+                None => return Ok(Consumed { used, needed: bytes.len() - used + 1 }),
             }
             *self = Self::Opening;
         }
@@ -124,6 +148,23 @@ impl Handshake {
             (step, other) => return Err(format!("{step:?}: the server said {}", excerpt(other))),
         };
         Ok(())
+    }
+}
+
+/// The length of a response that knows no such session; `None` if more has to come.
+fn refused(bytes: &[u8]) -> Result<Option<usize>, String> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut response = httparse::Response::new(&mut headers);
+    let head = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(head)) => head,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(format!("the detour led to {}: {error}", excerpt(bytes))),
+    };
+    let length = response.headers.iter().find(|it| it.name.eq_ignore_ascii_case("content-length"));
+    let length = length.and_then(|it| std::str::from_utf8(it.value).ok()?.parse::<usize>().ok());
+    match (response.code, length) {
+        (Some(400), Some(length)) => Ok((bytes.len() - head >= length).then_some(head + length)),
+        _ => Err(format!("the detour led to {}", excerpt(bytes))),
     }
 }
 
@@ -206,6 +247,26 @@ mod tests {
             it.advance(&whole[first.used..], None, 0, &mut random, &mut out).unwrap();
             assert_eq!(it, Handshake::Connecting);
         }
+    }
+
+    #[test]
+    fn a_detour_ends_with_a_refusal() {
+        let refusal = b"HTTP/1.1 400 Bad Request\r\ncontent-length: 2\r\n\r\n{}";
+        let whole = [&refusal[..], RESPONSE, &text(r#"0{"sid":"a"}"#)].concat();
+        for cut in 0..whole.len() {
+            let mut it = Handshake::begin(Some("b"));
+            let (mut random, mut out) = (fastrand::Rng::with_seed(1), Vec::new());
+            let first = it.advance(&whole[..cut], None, 0, &mut random, &mut out).unwrap();
+            assert!(first.needed + first.used > cut && out.is_empty());
+            it.advance(&whole[first.used..], None, 0, &mut random, &mut out).unwrap();
+            assert_eq!(it, Handshake::Connecting);
+        }
+        let mut it = Handshake::begin(Some("b"));
+        let (mut random, mut out) = (fastrand::Rng::with_seed(1), Vec::new());
+        assert!(it.advance(RESPONSE, None, 0, &mut random, &mut out).is_err());
+        let request = String::from_utf8(request("here", Some("b"))).unwrap();
+        assert!(request.starts_with("GET /socket.io/?EIO=4&transport=polling&sid=b HTTP/1.1"));
+        assert_eq!(request.matches("\r\n\r\n").count(), 2);
     }
 
     #[test]

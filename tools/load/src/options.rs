@@ -21,6 +21,10 @@ pub(crate) struct Options {
     /// The server, `http://HOST:PORT`.
     #[arg(long, default_value = "http://127.0.0.1:3000")]
     pub(crate) url: String,
+    /// Asks for the session with this id first, over the same connection: a cluster passes it on to the node
+    /// that the id names. Not for `polling`.
+    #[arg(long, value_name = "SID")]
+    pub(crate) detour: Option<String>,
     /// Connections; for `connects`, how many are being made at any time; for `polling`, clients of two
     /// TCP connections each.
     #[arg(long, default_value_t = 50)]
@@ -116,6 +120,9 @@ impl Options {
         if !(1..=SENDERS_MAX).contains(&self.connections) {
             return wrong(format!("--connections may be 1 to {SENDERS_MAX}"));
         }
+        if self.detour.is_some() && self.scenario == Scenario::Polling {
+            return wrong("--detour is for WebSocket".into());
+        }
         if self.at_once == 0 {
             return wrong("--at-once may not be 0".into());
         }
@@ -181,6 +188,7 @@ mod tests {
             ("echo --connections 0", "--connections"),
             ("echo --outstanding 0", "--outstanding"),
             ("rooms --connections 5 --rooms 6", "--rooms"),
+            ("polling --detour x", "--detour"),
             ("echo --seconds 0", "--seconds"),
             ("echo --warmup -1", "--warmup"),
         ] {

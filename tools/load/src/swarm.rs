@@ -49,6 +49,8 @@ pub(crate) trait Traffic {
 pub(crate) struct Swarm<T> {
     server: SocketAddr,
     request: Vec<u8>,
+    /// Where each handshake begins.
+    handshake: Handshake,
     readiness: Readiness,
     /// At its token; `None` once the connection is lost.
     clients: Vec<Option<Client>>,
@@ -79,7 +81,11 @@ impl<T: Traffic> Swarm<T> {
     pub(crate) fn new(options: &Options, traffic: T) -> Result<Self, Failure> {
         Ok(Self {
             server: options.server()?,
-            request: handshake::request(options.host().unwrap_or_default()),
+            request: handshake::request(
+                options.host().unwrap_or_default(),
+                options.detour.as_deref(),
+            ),
+            handshake: Handshake::begin(options.detour.as_deref()),
             readiness: Readiness::new()?,
             clients: Vec::with_capacity(options.connections),
             clients_max: options.connections,
@@ -108,7 +114,7 @@ impl<T: Traffic> Swarm<T> {
         });
         let failure = |error| Loss::Broken(error).into_failure(self.server, self.opened);
         let link = connected.map_err(failure)?;
-        self.clients.push(Some(Client { link, handshake: Handshake::Upgrading }));
+        self.clients.push(Some(Client { link, handshake: self.handshake }));
         Ok(())
     }
 
