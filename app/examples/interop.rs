@@ -1,7 +1,8 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
-//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `ADAPTER` (a
+//! subscription mode: the sharded one), `SPECIFIC`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. What else
 //! there is has the server's own variables. Prints `ready <port>`.
 #![allow(clippy::print_stdout)]
@@ -10,11 +11,11 @@ use std::env;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
 use yamabiko::{
-    App, Config, ConfigError, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Redis,
-    Regex, Reject, RequestExt, Server, Socket,
+    AcksFailure, Adapter, App, Binary, Broadcast, Config, ConfigError, ConnectionStateRecovery,
+    Core, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject, RequestExt, Server, Socket,
 };
 
 #[derive(Serialize)]
@@ -22,6 +23,115 @@ struct WhoAmI {
     id: String,
     shard: u8,
     transport: &'static str,
+}
+
+/// Whom an operation of a cluster is for.
+#[derive(Deserialize)]
+struct Whom {
+    rooms: Vec<String>,
+    except: Vec<String>,
+    #[serde(default)]
+    local: bool,
+}
+
+impl Whom {
+    fn of(self, socket: &Socket) -> Broadcast {
+        let everyone = socket.everyone().except_rooms(self.except);
+        let some = match self.rooms.is_empty() {
+            true => everyone,
+            false => everyone.to_rooms(self.rooms),
+        };
+        if self.local { some.local() } else { some }
+    }
+}
+
+/// A socket as it is fetched.
+#[derive(Serialize)]
+struct Seen {
+    id: String,
+    rooms: Vec<String>,
+    data: Option<serde_json::Value>,
+    transport: Option<String>,
+    agent: Option<String>,
+    token: Option<serde_json::Value>,
+}
+
+/// A client's answer with binary data in it.
+#[derive(Serialize, Deserialize)]
+struct Answer {
+    bytes: Binary,
+}
+
+/// What `/operations` does: all that one server of a cluster has others do.
+fn operations(core: Core) -> Namespace {
+    let hearing = core.clone();
+    Namespace::new()
+        .on("join", |socket: Socket, room: String| -> Result<(), Reject> {
+            Ok(socket.join(&room)?)
+        })
+        .on("set-data", |socket: Socket, data: serde_json::Value| {
+            socket.set_data(&data).map_err(|error| Reject::of(&error))
+        })
+        .on("rooms", |socket: Socket| -> Result<(Vec<String>,), Reject> { Ok((socket.rooms()?,)) })
+        .on("fetch", async |socket: Socket, whom: Whom| {
+            let fetched = whom.of(&socket).fetch_sockets().await;
+            let missing = fetched.missing.clone();
+            let seen = fetched.into_iter().map(|it| Seen {
+                id: it.id().into(),
+                rooms: it.rooms().to_vec(),
+                data: it.data(),
+                transport: it.handshake().query("transport"),
+                agent: it.handshake().header("x-agent"),
+                token: it.handshake().auth::<serde_json::Value>().map(|auth| auth["token"].clone()),
+            });
+            (seen.collect::<Vec<_>>(), missing)
+        })
+        .on("sockets-join", |socket: Socket, whom: Whom, rooms: Vec<String>| {
+            whom.of(&socket).sockets_join(rooms);
+        })
+        .on("sockets-leave", |socket: Socket, whom: Whom, rooms: Vec<String>| {
+            whom.of(&socket).sockets_leave(rooms);
+        })
+        .on("disconnect-sockets", |socket: Socket, whom: Whom, close: bool| {
+            whom.of(&socket).disconnect_sockets(close);
+        })
+        .on("poll", async |socket: Socket, whom: Whom, ms: u64, what: serde_json::Value| {
+            let asked = whom.of(&socket).timeout(Duration::from_millis(ms));
+            match asked.emit_with_ack::<serde_json::Value>("question", &(what,)).await {
+                Ok(answers) => (answers, 0),
+                Err(AcksFailure::Incomplete(some)) => (some.responses, some.missing.len()),
+                Err(_) => (Vec::new(), usize::MAX),
+            }
+        })
+        .on("poll-bytes", async |socket: Socket, whom: Whom| {
+            let asked = whom.of(&socket).emit_with_ack::<Answer>("question", &("?",)).await;
+            asked.map_err(|error| Reject::of(&error))
+        })
+        .on("tell-servers", async move |_: Socket, what: serde_json::Value| {
+            core.server_side_emit("/operations", "told", &(what,)).map_err(|it| Reject::of(&it))
+        })
+        .on("ask-servers", async |socket: Socket, what: serde_json::Value| {
+            let asked = socket.core().server_side_emit_with_ack::<serde_json::Value>(
+                "/operations",
+                "asked",
+                &(what,),
+                Duration::from_secs(2),
+            );
+            match asked.await {
+                Ok(answers) => (answers, 0),
+                Err(AcksFailure::Incomplete(some)) => (some.responses, some.missing.len()),
+                Err(_) => (Vec::new(), usize::MAX),
+            }
+        })
+        .on_server_side("told", async move |(what,): (serde_json::Value,)| {
+            if let Some(everyone) = hearing.of("/operations") {
+                let _ = everyone.local().emit("told", &(what,));
+            }
+        })
+        .on_server_side(
+            "asked",
+            async |(what,): (serde_json::Value,)| serde_json::json!({ "yamabiko": what }),
+        )
 }
 
 /// What `/`, `/custom` and all of `/dynamic-1`, `/dynamic-2`, … do.
@@ -152,7 +262,13 @@ fn config() -> Result<Config, ConfigError> {
     }
     settings.connection_state_recovery =
         (variable("RECOVERY") == Some(1)).then(ConnectionStateRecovery::default);
-    settings.redis = variable::<String>("REDIS").map(|url| Redis::at(&url));
+    settings.redis = variable::<String>("REDIS").map(|url| {
+        let adapter = match variable::<String>("ADAPTER") {
+            Some(mode) => Adapter::Sharded(mode.parse().expect("ADAPTER is a subscription mode")),
+            None => Adapter::Classic { is_specific: variable("SPECIFIC") == Some(1) },
+        };
+        Redis { adapter, ..Redis::at(&url) }
+    });
     settings.cookie = variable::<String>("COOKIE").map(|_| Cookie::default());
     settings.cors = variable::<String>("CORS").map(|origin| Cors {
         origins: match &*origin {
@@ -168,11 +284,12 @@ fn config() -> Result<Config, ConfigError> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Server::new(config()?).run(|_core| {
+    Server::new(config()?).run(|core| {
         let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
         App::new()
             .namespace("/", echoes())
             .namespace("/custom", echoes())
+            .namespace("/operations", operations(core))
             .namespace("/denied", denied())
             .namespace("/late", late())
             .namespace("/strict", strict())

@@ -83,8 +83,8 @@ impl Broadcast {
         self
     }
 
-    /// Sockets of this node only, on all its cores; also for what is asked of sockets or done to them. As long
-    /// as a node is alone that is everybody anyway.
+    /// Sockets of this node only, on all its cores; also for what is asked of sockets or done to them. On a
+    /// node without a cluster that is everybody anyway.
     pub fn local(mut self) -> Self {
         self.whom.target.local = true;
         self
@@ -142,7 +142,7 @@ impl Broadcast {
         Ok(gathered)
     }
 
-    /// Asks every core which of these sockets it has.
+    /// Asks every core and every node which of these sockets it has.
     pub fn fetch_sockets(&self) -> impl Future<Output = Fetched> + use<> {
         let (done, gathered) = gathering();
         if self.whom.is_nobody() {
@@ -156,7 +156,7 @@ impl Broadcast {
     }
 
     /// Has them join rooms: those of this core at once, others before they get anything that is sent from
-    /// here later.
+    /// here later; those of other nodes when these hear of it.
     pub fn sockets_join<R: Into<String>>(&self, rooms: impl IntoIterator<Item = R>) {
         self.operate(Operation::Join(rooms.into_iter().map(Into::into).collect()));
     }

@@ -112,6 +112,7 @@ mod config;
 mod data;
 pub mod demo;
 mod dispatch;
+mod emitter;
 mod handle;
 mod handler;
 mod handshake;
@@ -145,6 +146,7 @@ pub use app::App;
 pub use blocking::blocking;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
+pub use emitter::{Addressed, Emitter};
 pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
@@ -166,6 +168,7 @@ pub use yamabiko_protocol::msgpack::Date;
 pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
-    Cluster, ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError,
-    Gone, IpNet, JoinError, RawArgs, Redis, Secret, ServeError, Settings, ShardMetrics, Unreached,
+    Adapter, Cluster, ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs,
+    EmitError, EmitterError, Gone, IpNet, JoinError, RawArgs, Redis, Secret, ServeError, Settings,
+    ShardMetrics, Unreached,
 };

@@ -1,7 +1,12 @@
-//! The `yamabiko` binary: serves the demo chat on every core.
+//! The `yamabiko` binary: serves the demo chat on every core, or sends to the clients of a cluster.
 
+mod emit_command;
+
+use std::env;
 use std::process::ExitCode;
 
+use clap::Parser;
+use emit_command::EmitCommand;
 use tracing_subscriber::EnvFilter;
 use yamabiko::{Config, LogFormat, Server, demo};
 
@@ -19,6 +24,9 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<(), Box<dyn std::error::Error>> {
+    if env::args_os().nth(1).is_some_and(|first| first == "emit") {
+        return EmitCommand::parse_from(env::args_os().skip(1)).run();
+    }
     let config = Config::from_args()?;
     let filter = EnvFilter::try_new(config.log.as_deref().unwrap_or("info"))
         .map_err(|error| format!("log: {error}"))?;

@@ -1,4 +1,4 @@
-//! Sockets of other cores, as they can be seen from here.
+//! Sockets of other cores and nodes, as they can be seen from here.
 
 use std::fmt;
 use std::future::Future;
@@ -11,14 +11,14 @@ use crate::broadcast::Broadcast;
 use crate::handshake::Handshake;
 use crate::socket::AckFailure;
 
-/// A socket that may live on another core: what was known of it when it was fetched, and the way to it.
+/// A socket that may live on another core or node: what was known of it when it was fetched, and the way to it.
 /// Socket.IO's `RemoteSocket`.
 #[derive(Clone)]
 pub struct RemoteSocket {
     shard: Shard,
     namespace: NamespaceId,
     id: String,
-    owner: u8,
+    owner: Option<u8>,
     rooms: Vec<String>,
     handshake: Handshake,
     data: Option<Box<str>>,
@@ -35,8 +35,8 @@ impl RemoteSocket {
         &self.id
     }
 
-    /// The core that owns it.
-    pub fn shard(&self) -> u8 {
+    /// The core that owns it; `None` if it is one of another node.
+    pub fn shard(&self) -> Option<u8> {
         self.owner
     }
 
@@ -119,13 +119,15 @@ impl fmt::Debug for RemoteSocket {
 pub struct Fetched {
     /// The sockets.
     pub sockets: Vec<RemoteSocket>,
-    /// Who did not answer in time, such as `shard 3`; their sockets are not among those above.
+    /// Who did not answer in time, such as `shard 3` or `1 of 2 other nodes`; their sockets are not among
+    /// those above.
     pub missing: Vec<String>,
 }
 
 impl Fetched {
     pub(crate) fn new(shard: &Shard, namespace: NamespaceId, gathered: Gathered) -> Self {
-        let missing = silent(&gathered);
+        let mut missing = silent(&gathered);
+        missing.extend_from_slice(&gathered.missing);
         let sockets = gathered.items.into_iter().filter_map(|item| match item {
             Item::Socket(info) => Some(RemoteSocket::new(shard.clone(), namespace, *info)),
             _ => None,

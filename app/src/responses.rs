@@ -24,7 +24,8 @@ pub enum AcksFailure<R> {
 pub struct Incomplete<R> {
     /// What was answered, in the order in which it came.
     pub responses: Vec<R>,
-    /// Who has not answered: ids of sockets, or `shard 3` for all that this core has.
+    /// Who has not answered: ids of sockets, `shard 3` for all that this core has, `1 of 2 other nodes`, or
+    /// `a client of another node`, which only its own node knows by name.
     pub missing: Vec<String>,
     /// Whose answer was of another type.
     pub misfits: Vec<(String, ArgsError)>,
@@ -38,7 +39,8 @@ pub(crate) fn complete<R: DeserializeOwned>(gathered: Gathered) -> Result<Vec<R>
     for item in gathered.items {
         let (name, args) = match item {
             Item::Ack { socket, args } => (socket, args),
-            Item::Server { shard, args } => (format!("shard {shard}"), args),
+            Item::Server { shard: Some(shard), args } => (format!("shard {shard}"), args),
+            Item::Server { shard: None, args } => ("another node".into(), args),
             Item::Socket(_) => continue,
         };
         match args.parse_arg(0) {

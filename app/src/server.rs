@@ -67,7 +67,7 @@ impl Core {
         self.shard.namespace(&with_slash(namespace))
     }
 
-    /// Sends an event to the same namespace's handlers on all other cores:
+    /// Sends an event to the same namespace's handlers on all other cores and nodes:
     /// [`Namespace::on_server_side`](crate::Namespace::on_server_side). Socket.IO's `serverSideEmit`.
     ///
     /// # Errors
@@ -82,10 +82,10 @@ impl Core {
         self.shard.server_side_emit(id, event, args).map_err(EmitError::Encode)
     }
 
-    /// The same, and waits for the first value of each other core's answer.
+    /// The same, and waits for the first value of each other core's answer, and of each other node's.
     ///
     /// # Errors
-    /// [`AcksFailure`]: it could not be sent, or not every core has answered in time.
+    /// [`AcksFailure`]: it could not be sent, or not every core and node has answered in time.
     pub fn server_side_emit_with_ack<R: DeserializeOwned + 'static>(
         &self,
         namespace: &str,

@@ -87,7 +87,8 @@ impl Default for PacketLimits {
 pub struct ClusterLimits {
     /// The message, in bytes. Redis itself takes 512 MiB.
     pub message_bytes_max: usize,
-    /// Nesting of lists and maps in it. Around an event's arguments there are up to 4 levels.
+    /// Nesting of lists and maps in it, never more than 127. Around an event there are up to 3 levels: one
+    /// of a client that nests deeper than what is left stays on its node.
     pub depth_max: usize,
     /// Pieces of binary data in one event that become attachments: each costs its placeholder and its
     /// place in a list, however short it is. More than clients may send, as it is the apps that do.

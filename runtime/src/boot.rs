@@ -4,7 +4,6 @@
 //! SIGTERM or SIGINT tells all shards to drain. Signals are blocked before any thread starts, so that
 //! only it sees them.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -19,7 +18,7 @@ use yamabiko_protocol::limits::ClusterLimits;
 
 use crate::application::Application;
 use crate::bridge::{Link, RedisSettings};
-use crate::cluster::{Ear, Voice};
+use crate::cluster::{Asked, Ear, Mouth, Voice, Wire};
 use crate::driver;
 use crate::heart::Heart;
 use crate::interest::{Directory, SHARDS_MAX};
@@ -164,25 +163,29 @@ fn join_cluster(
     registry: &Arc<Registry>,
     directory: &Arc<Directory>,
 ) -> Result<Arc<Voice>, ServeError> {
-    // As long as Node's, and as unlikely to be another's.
-    let mut random = [0; 4];
+    // As long as the sharded adapter's, so that no two nodes share it.
+    let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| ServeError::Settings(error.to_string()))?;
-    let uid = format!("y{:05x}", u32::from_ne_bytes(random) >> 12);
-    let metrics = Arc::default();
-    let ear = Ear {
-        key: redis.key.as_str().into(),
+    let uid = format!("{:016x}", u64::from_ne_bytes(random));
+    let (metrics, asked) = (Arc::default(), Arc::<Asked>::default());
+    let wire = Wire {
+        adapter: redis.adapter,
+        prefix: redis.key.as_str().into(),
         uid: uid.as_str().into(),
+    };
+    let ear = Ear {
+        wire: wire.clone(),
         parser: settings.parser,
         limits: ClusterLimits::default(),
         registry: Arc::clone(registry),
         directory: Arc::clone(directory),
         shards: mesh.outside(),
-        known: HashMap::new(),
+        asked: Arc::clone(&asked),
         metrics: Arc::clone(&metrics),
     };
     let link = Link::open(RedisSettings::of(&redis.url), ear)
         .map_err(|error| ServeError::Settings(format!("redis: {error}")))?;
-    Ok(Arc::new(Voice::new(link, metrics, &redis.key, &uid)))
+    Ok(Arc::new(Voice::new(Mouth { link, wire }, metrics, asked, mesh.outside())))
 }
 
 /// Everything that outlives a single shard.

@@ -1,10 +1,9 @@
-//! What one shard asks the others, and how it gathers what they answer.
+//! What one shard asks the others, and what they answer.
 //!
-//! A question goes to every shard that may have something to say. Each is heard once: it tells what it
-//! knows, and from whom more is due (the sockets that were asked for an acknowledgement). The asker waits
-//! until all were heard and nothing is due any more, or its time is over.
+//! A question goes to every shard that may have something to say, and to the other nodes of the cluster.
+//! Each is heard once: it tells what it knows, and from whom more is due (the sockets that were asked for an
+//! acknowledgement).
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,6 +12,7 @@ use yamabiko_protocol::parser::EncodeError;
 use crate::application::{NamespaceId, SocketKey};
 use crate::broadcast::Target;
 use crate::emit::Handshake;
+use crate::gathering::{Asker, Elsewhere, Gathered, Gathering, Piece, Sink, Tidings};
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
 use crate::packet::{EmitArgs, EmitError, Encoded};
@@ -20,18 +20,13 @@ use crate::raw::RawArgs;
 use crate::shard::{Shard, State, Timer};
 use crate::socket::AckCallback;
 
-slotmap::new_key_type! {
-    /// Names one inquiry of a shard.
-    pub(crate) struct InquiryKey;
-}
-
 /// What is told of a socket to another shard.
 #[derive(Debug, Clone)]
 pub struct SocketInfo {
     /// Its id.
     pub id: String,
-    /// The shard that owns it.
-    pub shard: u8,
+    /// The shard that owns it; `None` if it is one of another node.
+    pub shard: Option<u8>,
     /// The rooms it is in, its own id first.
     pub rooms: Vec<String>,
     /// What is known of its client.
@@ -52,24 +47,13 @@ pub enum Item {
         /// What it said.
         args: RawArgs,
     },
-    /// The answer of an application on another shard.
+    /// The answer of an application on another shard or node.
     Server {
-        /// The shard that was asked.
-        shard: u8,
+        /// The shard that was asked; `None` for another node.
+        shard: Option<u8>,
         /// What it said.
         args: RawArgs,
     },
-}
-
-/// All that was answered.
-#[derive(Debug, Default)]
-pub struct Gathered {
-    /// The answers, in the order in which they came.
-    pub items: Vec<Item>,
-    /// Who was asked and did not answer: ids of sockets, or `shard 3`.
-    pub missing: Vec<String>,
-    /// Shards that were not heard at all.
-    pub silent: Vec<u8>,
 }
 
 /// Called once with what was gathered.
@@ -77,7 +61,7 @@ pub type OnGathered = Box<dyn FnOnce(Gathered)>;
 
 /// What is asked.
 #[derive(Debug)]
-enum Question {
+pub(crate) enum Question {
     Sockets(Target),
     Acks { target: Target, event: Box<str>, args: RawArgs, timeout: Duration },
     Server { event: Box<str>, args: RawArgs },
@@ -92,38 +76,12 @@ pub(crate) struct Inquiry {
     asker: Option<Asker>,
 }
 
-/// Where the answers go.
+/// Who is asked.
 #[derive(Debug, Clone, Copy)]
-struct Asker {
-    shard: u8,
-    key: InquiryKey,
-}
-
-/// A part of the answer on its way to the asker.
-#[derive(Debug)]
-pub(crate) struct News {
-    from: u8,
-    key: InquiryKey,
-    tidings: Tidings,
-}
-
-#[derive(Debug)]
-enum Tidings {
-    /// All that the shard knows itself, and who will say more.
-    Heard { items: Vec<Item>, due: Vec<String> },
-    /// What was due from one.
-    Came { due: String, item: Item },
-    /// One of those will say nothing.
-    Lost { due: String },
-}
-
-/// An inquiry that is not over.
-pub(crate) struct Gathering {
-    silent: ShardSet,
-    due: HashSet<String>,
-    gathered: Gathered,
-    deadline_ms: u64,
-    done: OnGathered,
+pub(crate) struct Scope {
+    pub(crate) shards: ShardSet,
+    /// And no other node.
+    pub(crate) is_local: bool,
 }
 
 /// The application's way to answer an event of another shard's application. Dropped, it says that there is
@@ -132,6 +90,13 @@ pub struct ServerReply {
     shard: Shard,
     asker: Asker,
     is_answered: bool,
+}
+
+impl Inquiry {
+    /// An event for applications, which nobody waits for.
+    pub(crate) fn event(namespace: NamespaceId, event: &str, args: RawArgs) -> Self {
+        Self { namespace, question: Question::Server { event: event.into(), args }, asker: None }
+    }
 }
 
 impl Shard {
@@ -144,7 +109,8 @@ impl Shard {
         done: OnGathered,
     ) {
         let shards = self.with(|state| state.interested(namespace, &target));
-        self.ask(namespace, shards, Question::Sockets(target), timeout, done);
+        let scope = Scope { shards, is_local: target.local };
+        self.ask(namespace, scope, Question::Sockets(target), timeout, Sink::Whole(done));
     }
 
     /// Sends an event to all sockets of `target` and gathers what each of them acknowledges.
@@ -163,12 +129,13 @@ impl Shard {
         yamabiko_protocol::socket::encode::check_name(event)?;
         let args = args.to_raw(self.settings().parser)?;
         let shards = self.with(|state| state.interested(namespace, &target));
+        let scope = Scope { shards, is_local: target.local };
         let question = Question::Acks { target, event: event.into(), args, timeout };
-        self.ask(namespace, shards, question, timeout, done);
+        self.ask(namespace, scope, question, timeout, Sink::Whole(done));
         Ok(())
     }
 
-    /// Sends an event to the applications of all other shards.
+    /// Sends an event to the applications of all other shards and nodes.
     ///
     /// # Errors
     /// The arguments cannot be put into JSON.
@@ -179,9 +146,8 @@ impl Shard {
         args: &T,
     ) -> Result<(), EncodeError> {
         let args = args.to_raw(self.settings().parser)?;
-        let question = Question::Server { event: event.into(), args };
-        self.spread(&Arc::new(Inquiry { namespace, question, asker: None }), self.all_shards());
-        self.nudge();
+        self.tell_nodes(namespace, event, &args);
+        self.spread_event(namespace, event, args);
         Ok(())
     }
 
@@ -199,8 +165,8 @@ impl Shard {
     ) -> Result<(), EncodeError> {
         let args = args.to_raw(self.settings().parser)?;
         let question = Question::Server { event: event.into(), args };
-        let others = self.all_shards().without(self.0.id);
-        self.ask(namespace, others, question, timeout, done);
+        let scope = Scope { shards: self.all_shards().without(self.0.id), is_local: false };
+        self.ask(namespace, scope, question, timeout, Sink::Whole(done));
         Ok(())
     }
 
@@ -210,31 +176,49 @@ impl Shard {
         })
     }
 
-    fn ask(
+    /// Has the applications of all other shards hear an event that nobody waits for.
+    pub(crate) fn spread_event(&self, namespace: NamespaceId, event: &str, args: RawArgs) {
+        let inquiry = Arc::new(Inquiry::event(namespace, event, args));
+        self.spread(&inquiry, self.all_shards());
+        self.nudge();
+    }
+
+    pub(crate) fn ask(
         &self,
         namespace: NamespaceId,
-        shards: ShardSet,
+        scope: Scope,
         question: Question,
         timeout: Duration,
-        done: OnGathered,
+        sink: Sink,
     ) {
-        if shards.is_empty() {
-            return self.guarded(None, || done(Gathered::default()));
+        let Scope { shards, is_local } = scope;
+        let is_alone = is_local || self.with(|state| state.voice.is_none());
+        if shards.is_empty() && is_alone {
+            return match sink {
+                Sink::Whole(done) => self.guarded(None, || done(Gathered::default())),
+                Sink::Pieces(mut take) => take(Piece::Due(0)),
+            };
         }
         let key = self.with(|state| {
             let deadline_ms = state.now_ms.saturating_add(timeout.as_millis() as u64);
-            let key = state.inquiries.insert(Gathering {
-                silent: shards,
-                due: HashSet::new(),
-                gathered: Gathered::default(),
-                deadline_ms,
-                done,
-            });
+            let key = state.inquiries.insert(Gathering::new(shards, deadline_ms, sink));
             state.wheel.file(Timer::Inquiry(key), deadline_ms);
             key
         });
-        let asker = Some(Asker { shard: self.0.id, key });
-        let inquiry = Arc::new(Inquiry { namespace, question, asker });
+        let asker = Asker { shard: self.0.id, key };
+        if !is_alone {
+            let asked = self.ask_nodes(namespace, &question, asker);
+            let is_cut_off = asked.is_none();
+            self.with(|state| {
+                if let Some(gathering) = state.inquiries.get_mut(key) {
+                    gathering.expect_nodes(asked.unwrap_or_else(Elsewhere::cut_off));
+                }
+            });
+            if is_cut_off && shards.is_empty() {
+                self.tell(asker, Tidings::Nodes(None));
+            }
+        }
+        let inquiry = Arc::new(Inquiry { namespace, question, asker: Some(asker) });
         self.spread(&inquiry, shards);
         if shards.contains(self.0.id) {
             self.respond(&inquiry);
@@ -258,16 +242,16 @@ impl Shard {
                 let sockets = self.with(|state| state.members(namespace, target));
                 let items = sockets.into_iter().filter_map(|socket| self.describe(socket));
                 let items = items.map(|info| Item::Socket(Box::new(info))).collect();
-                self.tell(asker, Tidings::Heard { items, due: Vec::new() });
+                self.tell(asker, Tidings::Heard { shard: self.0.id, items, due: Vec::new() });
             }
             (Question::Acks { target, event, args, timeout }, Some(asker)) => {
                 let due = self.emit_to_each(namespace, target, event, args, *timeout, asker);
-                self.tell(asker, Tidings::Heard { items: Vec::new(), due });
+                self.tell(asker, Tidings::Heard { shard: self.0.id, items: Vec::new(), due });
             }
             (Question::Server { event, args }, asker) => {
                 let reply = asker.map(|asker| {
-                    let due = vec![shard_name(self.0.id)];
-                    self.tell(asker, Tidings::Heard { items: Vec::new(), due });
+                    let (items, due) = (Vec::new(), vec![shard_name(self.0.id)]);
+                    self.tell(asker, Tidings::Heard { shard: self.0.id, items, due });
                     ServerReply { shard: self.clone(), asker, is_answered: false }
                 });
                 args.with_args(|args| {
@@ -286,7 +270,7 @@ impl Shard {
         self.guarded(None, || data = self.application().data(state.as_ref()));
         Some(SocketInfo {
             id: self.socket_id(socket).ok()?,
-            shard: self.0.id,
+            shard: Some(self.0.id),
             rooms: self.rooms(socket).ok()?,
             handshake: self.handshake(socket).ok()?,
             data,
@@ -335,73 +319,6 @@ impl Shard {
         }
         due
     }
-
-    /// Sends a part of the answer to whoever asked.
-    fn tell(&self, asker: Asker, tidings: Tidings) {
-        let news = News { from: self.0.id, key: asker.key, tidings };
-        if asker.shard == self.0.id {
-            return self.hear(news);
-        }
-        self.with(|state| state.mesh.post(asker.shard, Parcel::News(news), &self.0.metrics));
-        self.nudge();
-    }
-
-    /// Takes in a part of an answer. What comes too late is dropped.
-    pub(crate) fn hear(&self, news: News) {
-        let over = self.with(|state| {
-            let gathering = state.inquiries.get_mut(news.key)?;
-            gathering.take(news.from, news.tidings);
-            gathering.is_over().then(|| state.inquiries.remove(news.key)).flatten()
-        });
-        self.finish_gathering(over);
-    }
-
-    /// An inquiry's time came up in the wheel.
-    pub(crate) fn inquiry_timer(&self, key: InquiryKey) {
-        let over = self.with(|state| {
-            let deadline_ms = state.inquiries.get(key)?.deadline_ms;
-            if state.now_ms < deadline_ms {
-                state.wheel.file(Timer::Inquiry(key), deadline_ms);
-                return None;
-            }
-            state.inquiries.remove(key)
-        });
-        self.finish_gathering(over);
-    }
-
-    fn finish_gathering(&self, over: Option<Gathering>) {
-        if let Some(Gathering { silent, due, mut gathered, done, .. }) = over {
-            gathered.missing.extend(due);
-            gathered.silent = silent.iter().collect();
-            self.guarded(None, || done(gathered));
-        }
-    }
-}
-
-impl Gathering {
-    fn take(&mut self, from: u8, tidings: Tidings) {
-        match tidings {
-            Tidings::Heard { items, due } => {
-                self.silent = self.silent.without(from);
-                self.gathered.items.extend(items);
-                self.due.extend(due);
-            }
-            Tidings::Came { due, item } => {
-                if self.due.remove(&due) {
-                    self.gathered.items.push(item);
-                }
-            }
-            Tidings::Lost { due } => {
-                if self.due.remove(&due) {
-                    self.gathered.missing.push(due);
-                }
-            }
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        self.silent.is_empty() && self.due.is_empty()
-    }
 }
 
 impl State {
@@ -437,7 +354,8 @@ impl ServerReply {
         let args = args.to_raw(self.shard.settings().parser)?;
         self.is_answered = true;
         let (due, shard) = (shard_name(self.shard.id()), self.shard.id());
-        self.shard.tell(self.asker, Tidings::Came { due, item: Item::Server { shard, args } });
+        let item = Item::Server { shard: Some(shard), args };
+        self.shard.tell(self.asker, Tidings::Came { due, item });
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::application::NamespaceId;
+use crate::room::EVERYONE;
 
 /// Shards of one node at most: the owner part of an id has eight bits for them.
 pub const SHARDS_MAX: usize = 256;
@@ -107,6 +108,18 @@ impl Directory {
     pub(crate) fn members(&self, namespace: NamespaceId, room: &str) -> usize {
         let key = (namespace, Box::from(room));
         self.stripe(&key).get(&key).map_or(0, |entry| entry.interest.members())
+    }
+
+    /// The names of a namespace's rooms that have members on any shard.
+    pub(crate) fn rooms(&self, namespace: NamespaceId) -> Vec<String> {
+        let mut names = Vec::new();
+        for stripe in &self.stripes {
+            let stripe = stripe.lock().unwrap_or_else(PoisonError::into_inner);
+            let inhabited = stripe.iter().filter(|(_, entry)| !entry.inhabited.is_empty());
+            let ours = inhabited.filter(|((of, name), _)| *of == namespace && &**name != EVERYONE);
+            names.extend(ours.map(|((_, name), _)| name.to_string()));
+        }
+        names
     }
 
     /// Who is interested in a room that the asking shard does not know itself.

@@ -24,7 +24,7 @@
 //! | `packet`, `raw`, `emit`, `task` | what is sent to sockets, also without being read; the futures of handlers |
 //! | `room`, `membership`, `interest`, `broadcast` | rooms here, who is in them, interest across the node, one event to many |
 //! | `outgoing` | telling the application what its sockets are sent |
-//! | `operation`, `inquiry` | what is done to many sockets; what shards ask each other |
+//! | `operation`, `inquiry`, `gathering` | what is done to many sockets; what shards ask each other; what comes back |
 //! | `recovery` | clients that come back: what they get again, and what is kept for that |
 //! | `bridge`, `cluster` | the thread that talks to Redis; what nodes tell each other over it |
 //! | `mesh`, `handoff`, `outside` | channels between shards; connections that move to their session's owner; other threads |
@@ -47,6 +47,7 @@ mod engine_request;
 mod entrance;
 mod exchange;
 mod frames;
+mod gathering;
 mod handoff;
 mod heart;
 mod identity;
@@ -91,11 +92,12 @@ pub use application::{
 pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use census::Count;
-pub use cluster::ClusterState;
+pub use cluster::{ClusterState, Emitter, EmitterError};
 pub use emit::{EmitOptions, Handshake};
 pub use ending::Hold;
 pub use exchange::{Client, Departure, Exchange};
-pub use inquiry::{Gathered, Item, OnGathered, ServerReply, SocketInfo};
+pub use gathering::Gathered;
+pub use inquiry::{Item, OnGathered, ServerReply, SocketInfo};
 pub use interest::SHARDS_MAX;
 pub use ipnet::IpNet;
 pub use membership::JoinError;
@@ -109,7 +111,7 @@ pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};
 pub use settings::{
-    Cluster, ConnectionStateRecovery, Limits, Redis, RingSettings, Secret, Settings,
+    Adapter, Cluster, ConnectionStateRecovery, Limits, Redis, RingSettings, Secret, Settings,
 };
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

@@ -12,7 +12,8 @@ use std::time::Duration;
 use flume::{Receiver, Sender, TrySendError};
 
 use crate::broadcast::Broadcast;
-use crate::inquiry::{Inquiry, News};
+use crate::gathering::News;
+use crate::inquiry::Inquiry;
 use crate::metrics::ShardMetrics;
 use crate::operation::{JoiningKey, Order};
 use crate::outside::{Call, Door, Outside};

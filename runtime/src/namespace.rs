@@ -289,7 +289,28 @@ impl State {
             stamp: 0,
         });
         self.sessions[session].sockets.push((namespace, socket));
+        self.hear_own_room(socket, true);
         Ok((socket, namespace))
+    }
+
+    /// Gives a socket that is not accepted yet another id.
+    pub(crate) fn rename_socket(&mut self, socket: SocketKey, id: SessionId) {
+        self.hear_own_room(socket, false);
+        self.sockets[socket].id = id;
+        self.hear_own_room(socket, true);
+    }
+
+    /// Hears what other nodes say to one socket, if that has a channel of its own; or does so no more.
+    fn hear_own_room(&self, socket: SocketKey, is_there: bool) {
+        let Some(voice) = self.voice.as_ref().filter(|voice| voice.hears_own_rooms()) else {
+            return;
+        };
+        let Ok(id) = self.id_of(socket) else { return };
+        let namespace = self.namespace_name(socket);
+        match is_there {
+            true => voice.begin_room(&namespace, &id),
+            false => voice.end_room(&namespace, &id),
+        }
     }
 
     /// From here on no event, no emit and no second leave finds the socket.
@@ -358,6 +379,7 @@ impl State {
     pub(crate) fn remove_socket(&mut self, socket: SocketKey) -> Option<Vec<AckCallback>> {
         // Who was refused does not come back.
         self.end_course(socket, DisconnectReason::ServerNamespaceDisconnect, None);
+        self.hear_own_room(socket, false);
         let entry = self.sockets.remove(socket)?;
         if let Some(session) = self.sessions.get_mut(entry.session) {
             session.sockets.retain(|(_, other)| *other != socket);

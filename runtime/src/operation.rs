@@ -50,11 +50,26 @@ pub(crate) struct Joining {
     since_ms: u64,
 }
 
+impl Order {
+    /// One that nobody waits for.
+    pub(crate) fn new(namespace: NamespaceId, target: Target, operation: Operation) -> Self {
+        Self { namespace, target, operation, joining: None }
+    }
+}
+
 impl Shard {
     /// Does something to all sockets of `target`: to those of this shard at once, to others within their
-    /// shard's next turn, before anything that this shard sends them later.
+    /// shard's next turn, before anything that this shard sends them later; to those of other nodes when these
+    /// hear of it, in the order of what they hear from this shard.
     pub fn operate(&self, namespace: NamespaceId, target: &Target, operation: Operation) {
-        let shards = self.with(|state| state.interested(namespace, target));
+        let shards = self.with(|state| {
+            if let Some(voice) = state.voice.as_ref().filter(|_| !target.local)
+                && let Some(space) = state.namespaces.get(namespace)
+            {
+                voice.operate(&space.name, target, &operation);
+            }
+            state.interested(namespace, target)
+        });
         if shards.is_empty() {
             return;
         }

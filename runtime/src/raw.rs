@@ -8,9 +8,9 @@ use serde::de::DeserializeOwned;
 use smallvec::SmallVec;
 use yamabiko_protocol::parser::{Args, ArgsError, EncodeError, Parser};
 use yamabiko_protocol::socket::encode;
-use yamabiko_protocol::{msgpack, socket};
+use yamabiko_protocol::{cluster, msgpack, socket};
 
-use crate::packet::EmitArgs;
+use crate::packet::{EmitArgs, Encoded};
 use crate::recovery::Serial;
 
 /// All arguments of an event or acknowledgement as they came, to be passed on without being read: in the
@@ -93,6 +93,26 @@ impl RawArgs {
                 call(&Args::Msgpack(msgpack::Args::new(bytes, *count)))
             }
         }
+    }
+
+    /// Lends an event with these arguments as a list, its name first. `None` if the name is reserved.
+    pub(crate) fn with_list<R>(
+        &self,
+        event: &str,
+        call: impl FnOnce(cluster::Value<'_>) -> R,
+    ) -> Option<R> {
+        let mut out = Vec::new();
+        let encoded = match &self.0 {
+            Raw::Json { json, attachments } => {
+                encode::event_raw(&mut out, "/", None, event, json, attachments.len()).ok()?;
+                Encoded::json(&out, attachments.to_vec())
+            }
+            Raw::Msgpack { bytes, count } => {
+                msgpack::encode::event_raw(&mut out, "/", None, event, bytes, *count).ok()?;
+                Encoded::Msgpack(out.into())
+            }
+        };
+        encoded.with_data(call)
     }
 
     /// The same arguments as MessagePack, and how many they are, with an event's offset as the last.

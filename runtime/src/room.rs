@@ -10,6 +10,7 @@ use std::sync::Arc;
 use slotmap::SlotMap;
 
 use crate::application::{NamespaceId, SocketKey};
+use crate::cluster::Voice;
 use crate::interest::{Directory, Interest, ShardSet};
 use crate::registry::Card;
 
@@ -49,8 +50,16 @@ pub(crate) struct Rooms {
     rooms: SlotMap<RoomKey, Room>,
     /// How many of them are namespaces themselves.
     everyones: usize,
-    /// Rooms that are heard of for those who may come back, and for how many.
-    held: HashMap<(NamespaceId, Box<str>), usize>,
+    /// Rooms that are heard of for those who may come back.
+    held: HashMap<(NamespaceId, Box<str>), Held>,
+    /// Through which the node hears what others say to rooms.
+    voice: Option<Arc<Voice>>,
+}
+
+/// A room that is held, and by how many.
+struct Held {
+    card: Arc<Card>,
+    holders: usize,
 }
 
 /// The name under which a namespace's sockets are kept. No client or app can join a room of this name,
@@ -58,9 +67,9 @@ pub(crate) struct Rooms {
 pub(crate) const EVERYONE: &str = "\0everyone";
 
 impl Rooms {
-    pub(crate) fn new(shard: u8, directory: Arc<Directory>) -> Self {
+    pub(crate) fn new(shard: u8, directory: Arc<Directory>, voice: Option<Arc<Voice>>) -> Self {
         let (by_name, rooms, held) = (Vec::new(), SlotMap::with_key(), HashMap::new());
-        Self { shard, directory, by_name, rooms, everyones: 0, held }
+        Self { shard, directory, by_name, rooms, everyones: 0, held, voice }
     }
 
     /// Makes ready for rooms of a namespace, in the place of whatever had its slot before.
@@ -161,8 +170,24 @@ impl Rooms {
             _ if is_first => names.card.count_room(),
             _ => {}
         }
-        names.rooms.insert(name, key);
+        names.rooms.insert(Arc::clone(&name), key);
+        let card = Arc::clone(&names.card);
+        self.hear(&card, &name);
         key
+    }
+
+    /// Other nodes may say something to the room.
+    fn hear(&self, card: &Card, room: &str) {
+        if let Some(voice) = self.voice.as_ref().filter(|_| room != EVERYONE) {
+            voice.begin_room(&card.name, room);
+        }
+    }
+
+    /// This shard does not care any more.
+    fn unhear(&self, card: &Card, room: &str) {
+        if let Some(voice) = self.voice.as_ref().filter(|_| room != EVERYONE) {
+            voice.end_room(&card.name, room);
+        }
     }
 
     /// Removes a member. The last member takes its place: if there is one, its key is returned, and
@@ -194,34 +219,42 @@ impl Rooms {
         if names.rooms.is_empty() {
             names.rooms.shrink_to_fit();
         }
+        let card = Arc::clone(&names.card);
+        self.unhear(&card, &room.name);
     }
 
     /// Has this shard hear of a room (`None`: the namespace), whether it has members there or not, until
     /// that is [released](Self::release) as often as it was held.
     pub(crate) fn hold(&mut self, namespace: NamespaceId, name: Option<&str>) {
         let name = name.unwrap_or(EVERYONE);
-        let holders = self.held.entry((namespace, name.into())).or_default();
-        *holders += 1;
-        if *holders == 1 {
-            self.directory.hold(namespace, name, self.shard);
+        if let Some(held) = self.held.get_mut(&(namespace, Box::from(name))) {
+            held.holders += 1;
+            return;
         }
+        let Some(card) = self.names(namespace).map(|names| Arc::clone(&names.card)) else { return };
+        self.directory.hold(namespace, name, self.shard);
+        self.hear(&card, name);
+        self.held.insert((namespace, name.into()), Held { card, holders: 1 });
     }
 
     /// Takes back one [hold](Self::hold).
     pub(crate) fn release(&mut self, namespace: NamespaceId, name: Option<&str>) {
         let key = (namespace, Box::from(name.unwrap_or(EVERYONE)));
-        let Some(holders) = self.held.get_mut(&key) else { return };
-        *holders -= 1;
-        if *holders == 0 {
+        let Some(held) = self.held.get_mut(&key) else { return };
+        held.holders -= 1;
+        if held.holders == 0
+            && let Some(held) = self.held.remove(&key)
+        {
             self.directory.release(namespace, &key.1, self.shard);
-            self.held.remove(&key);
+            self.unhear(&held.card, &key.1);
         }
     }
 
     /// Closes every room: the shard ends.
     pub(crate) fn close_all(&mut self) {
-        for (namespace, name) in std::mem::take(&mut self.held).into_keys() {
+        for ((namespace, name), held) in std::mem::take(&mut self.held) {
             self.directory.release(namespace, &name, self.shard);
+            self.unhear(&held.card, &name);
         }
         let keys: Vec<RoomKey> = self.rooms.keys().collect();
         for key in keys {
@@ -264,7 +297,7 @@ mod tests {
 
     /// A shard's rooms in the main namespace.
     fn begun(shard: u8, directory: &Arc<Directory>, card: &Arc<Card>) -> Rooms {
-        let mut rooms = Rooms::new(shard, Arc::clone(directory));
+        let mut rooms = Rooms::new(shard, Arc::clone(directory), None);
         rooms.begin(card);
         rooms
     }
@@ -347,7 +380,7 @@ mod tests {
     fn the_rooms_of_a_namespace_that_is_no_more_are_nobodys() {
         let directory = Arc::new(Directory::new());
         let registry = Registry::new(1);
-        let mut rooms = Rooms::new(0, directory);
+        let mut rooms = Rooms::new(0, directory, None);
         let old = registry.enter("/a", 0).unwrap();
         rooms.begin(&old);
         let place = rooms.join(old.id, Some("room"), socket(1));

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
+use yamabiko_protocol::cluster::sharded::Mode as SubscriptionMode;
 use yamabiko_protocol::engine;
 use yamabiko_protocol::http::{Cookie, Cors};
 use yamabiko_protocol::limits::{HttpLimits, MESSAGE_BYTES_MAX, PacketLimits, WebSocketLimits};
@@ -143,12 +144,55 @@ pub struct Redis {
     pub url: String,
     /// The option `key` of Node's adapters: what all channels start with.
     pub key: String,
+    /// How nodes talk to each other.
+    pub adapter: Adapter,
+}
+
+/// How nodes talk to each other over Redis: which of Node's adapters the cluster has. All nodes must have the
+/// same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Adapter {
+    /// `createAdapter` of `@socket.io/redis-adapter`: everything by PUBLISH.
+    Classic {
+        /// The option `publishOnSpecificResponseChannel`: answers go to the channel of the node that asked.
+        is_specific: bool,
+    },
+    /// `createShardedAdapter`: everything by SPUBLISH, with the option `subscriptionMode`. Redis 7 or newer.
+    Sharded(SubscriptionMode),
+}
+
+impl Adapter {
+    /// The adapter of that name (`classic` or `sharded`), with the sharded one's mode. Without names it is the
+    /// default.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong.
+    pub fn named(name: Option<&str>, mode: Option<&str>) -> Result<Self, String> {
+        match (name.unwrap_or("classic"), mode) {
+            ("classic", None) => Ok(Self::default()),
+            ("classic", Some(_)) => Err("subscription-mode needs the sharded redis-adapter".into()),
+            ("sharded", mode) => match mode.unwrap_or("dynamic").parse() {
+                Ok(mode) => Ok(Self::Sharded(mode)),
+                Err(why) => Err(format!("subscription-mode: {why}")),
+            },
+            (other, _) => {
+                Err(format!("redis-adapter: '{other}' is none; there are classic and sharded"))
+            }
+        }
+    }
+}
+
+impl Default for Adapter {
+    fn default() -> Self {
+        Self::Classic { is_specific: false }
+    }
 }
 
 impl Redis {
     /// A Redis at this address, with the adapters' own key.
     pub fn at(url: &str) -> Self {
-        Self { url: url.into(), key: yamabiko_protocol::cluster::PREFIX.into() }
+        let key = yamabiko_protocol::cluster::PREFIX.into();
+        Self { url: url.into(), key, adapter: Adapter::default() }
     }
 }
 

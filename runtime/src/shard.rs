@@ -28,9 +28,9 @@ use crate::cluster::Voice;
 use crate::connection::{Connection, ConnectionKey, key_of};
 use crate::ending::Ending;
 use crate::entrance::{Entrance, Entrances};
+use crate::gathering::{Gathering, InquiryKey};
 use crate::heart::Heart;
 use crate::identity::Identities;
-use crate::inquiry::{Gathering, InquiryKey};
 use crate::interest::Directory;
 use crate::membership::RoomNews;
 use crate::mesh::{MeshEnd, Parcel};
@@ -227,7 +227,7 @@ impl Shard {
             sockets: SlotMap::with_key(),
             socket_ids: FxHashMap::default(),
             namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
-            rooms: Rooms::new(id, directory),
+            rooms: Rooms::new(id, directory, voice.clone()),
             identities: Identities::new(roll.own(), id),
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::{Cluster, ConnectionStateRecovery, IpNet, Redis, Secret, Settings};
+use yamabiko_runtime::{Adapter, Cluster, ConnectionStateRecovery, IpNet, Redis, Secret, Settings};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -239,10 +239,36 @@ impl Options {
 
     fn redis(&self) -> Result<Option<Redis>, ConfigError> {
         let Some(url) = &self.redis else {
-            return needs_none("redis", &[("redis-key", self.redis_key.is_some())]);
+            return needs_none(
+                "redis",
+                &[
+                    ("redis-key", self.redis_key.is_some()),
+                    ("redis-adapter", self.redis_adapter.is_some()),
+                    ("subscription-mode", self.subscription_mode.is_some()),
+                    (
+                        "publish-on-specific-response-channel",
+                        self.publish_on_specific_response_channel.is_some(),
+                    ),
+                ],
+            );
         };
         let redis = Redis::at(url);
-        Ok(Some(Redis { key: self.redis_key.clone().unwrap_or(redis.key), ..redis }))
+        let key = self.redis_key.clone().unwrap_or(redis.key);
+        Ok(Some(Redis { key, adapter: self.adapter()?, ..redis }))
+    }
+
+    fn adapter(&self) -> Result<Adapter, ConfigError> {
+        let adapter =
+            Adapter::named(self.redis_adapter.as_deref(), self.subscription_mode.as_deref());
+        match (adapter.map_err(ConfigError)?, self.publish_on_specific_response_channel) {
+            (Adapter::Classic { .. }, is_specific) => {
+                Ok(Adapter::Classic { is_specific: is_specific.unwrap_or(false) })
+            }
+            (_, Some(true)) => Err(ConfigError::new(
+                "publish-on-specific-response-channel needs the classic redis-adapter",
+            )),
+            (other, _) => Ok(other),
+        }
     }
 
     fn cluster(&self) -> Result<Cluster, ConfigError> {
@@ -458,6 +484,13 @@ mod tests {
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
             (&["--redis-key", "x"], "redis-key needs redis"),
+            (&["--redis-adapter", "sharded"], "redis-adapter needs redis"),
+            (&["--redis", "r", "--redis-adapter", "mongo"], "there are classic and sharded"),
+            (&["--redis", "r", "--subscription-mode", "static"], "needs the sharded"),
+            (
+                &["--redis", "r", "--redis-adapter", "sharded", "--subscription-mode", "private"],
+                "'private' is no mode",
+            ),
             (&["--cluster-listener", "[::]:1"], "needs cluster-secret or cluster-peers"),
             (&["--cluster-secret", "too short"], "cluster-secret"),
             (&["--cluster-peers", "10.0.0.0/33"], "cluster-peers: '10.0.0.0/33'"),

@@ -20,6 +20,8 @@ const CLUSTER: &str = "Cluster";
 /// Every option can also stand in the file given with --config, as `name = value`, or in the environment, as
 /// YAMABIKO_NAME with underscores. Flags win over the environment, and that over the file. Times are
 /// milliseconds, or numbers with a unit: 500ms, 25s, 2m, 1h.
+///
+/// To send to the clients of a cluster: yamabiko emit --help.
 #[derive(Debug, Clone, Default, Parser, Serialize, Deserialize)]
 #[command(name = "yamabiko", version)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -317,6 +319,28 @@ pub struct Options {
     /// What all channels on Redis start with: the option key of Node's adapter [default: socket.io]
     #[arg(long, value_name = "KEY", env = "YAMABIKO_REDIS_KEY", help_heading = CLUSTER)]
     pub(super) redis_key: Option<String>,
+
+    /// How nodes talk to each other, as all of the cluster must: classic is createAdapter of
+    /// @socket.io/redis-adapter, sharded is createShardedAdapter, for Redis 7 or newer [default: classic]
+    #[arg(long, value_name = "NAME", env = "YAMABIKO_REDIS_ADAPTER", help_heading = CLUSTER)]
+    pub(super) redis_adapter: Option<String>,
+
+    /// Which rooms have channels of their own with the sharded adapter, as all of the cluster must have:
+    /// static, dynamic or dynamic-private [default: dynamic]
+    #[arg(long, value_name = "MODE", env = "YAMABIKO_SUBSCRIPTION_MODE", help_heading = CLUSTER)]
+    pub(super) subscription_mode: Option<String>,
+
+    /// With the classic adapter: answer a node on a channel of its own [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_PUBLISH_ON_SPECIFIC_RESPONSE_CHANNEL",
+        num_args = 0..=1,
+        default_missing_value = "true",
+        value_parser = BoolishValueParser::new(),
+        help_heading = CLUSTER
+    )]
+    pub(super) publish_on_specific_response_channel: Option<bool>,
 
     /// Address and port at which other nodes pass on connections of clients whose session is here; needs
     /// cluster-secret or cluster-peers [default: none]

@@ -1,85 +1,22 @@
 // One cluster of Node and Yamabiko servers on one Redis, by the classic adapter.
 //   INTEROP_SERVER   the example `interop`; without it all servers are Node's
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { createServer, connect as dial } from "node:net";
-import { createInterface } from "node:readline";
 import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { fileURLToPath } from "node:url";
 import { Emitter } from "@socket.io/redis-emitter";
 import { createClient } from "redis";
-import { io } from "socket.io-client";
-
-const NODE = fileURLToPath(new URL("node-server.mjs", import.meta.url));
-const PATIENCE = 10_000;
-const processes = [];
-
-async function within(promise, what, ms = PATIENCE) {
-  let timer;
-  const late = new Promise((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`waited ${ms} ms for ${what}`)), ms);
-  });
-  return Promise.race([promise, late]).finally(() => clearTimeout(timer));
-}
-
-async function redis() {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address();
-  await new Promise((done) => probe.close(done));
-  const child = spawn("redis-server", ["--port", port, "--bind", "127.0.0.1", "--save", ""], { stdio: "ignore" });
-  processes.push(child);
-  for (let tries = 0; ; tries += 1) {
-    const socket = dial(port, "127.0.0.1");
-    const up = await new Promise((done) => socket.once("connect", () => done(true)).once("error", () => done(false)));
-    socket.destroy();
-    if (up) return `redis://127.0.0.1:${port}`;
-    assert.ok(tries < 500, "redis-server does not listen");
-    await sleep(20);
-  }
-}
-
-async function serve(kind, url) {
-  const ours = kind === "yamabiko" && process.env.INTEROP_SERVER;
-  const [command, args] = ours ? [process.env.INTEROP_SERVER, []] : [process.execPath, [NODE]];
-  const env = { ...process.env, REDIS: url, PORT: "0", SHARDS: process.env.SHARDS ?? "2" };
-  const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
-  processes.push(child);
-  const ready = new Promise((resolve) => {
-    createInterface(child.stdout).on("line", (line) => {
-      const found = /^ready (\d+)$/.exec(line);
-      if (found) resolve(Number(found[1]));
-    });
-  });
-  return { kind, url: `http://127.0.0.1:${await within(ready, `${kind} to be ready`)}` };
-}
-
-/** A client that keeps what it is told. */
-async function client(server, namespace = "/") {
-  const socket = io(server.url + namespace, { forceNew: true, transports: ["websocket"], reconnection: false });
-  const heard = [];
-  const waiting = [];
-  socket.on("said", (...args) => (waiting.length > 0 ? waiting.shift()(args) : heard.push(args)));
-  await within(once(socket, "connect"), "a client to connect");
-  return {
-    socket,
-    ask: (...args) => within(new Promise((done) => socket.emit(...args, (...got) => done(got))), `an answer to ${args[0]}`),
-    next: () => within(heard.length > 0 ? Promise.resolve(heard.shift()) : new Promise((done) => waiting.push(done)), "something to be said"),
-    unheard: () => heard.length,
-  };
-}
+import { Cluster, client } from "./cluster.mjs";
 
 describe("a cluster of Node and Yamabiko, classic", { timeout: 120_000 }, () => {
+  const cluster = new Cluster();
   let servers;
   let emitter;
   let talker;
   const everyone = [];
 
   before(async () => {
-    const url = await redis();
-    servers = await Promise.all([serve("node", url), serve("yamabiko", url), serve("yamabiko", url)]);
+    const url = await cluster.redis();
+    servers = await Promise.all([cluster.serve("node", url), cluster.serve("yamabiko", url), cluster.serve("yamabiko", url)]);
     talker = createClient({ url });
     await talker.connect();
     emitter = new Emitter(talker);
@@ -91,7 +28,7 @@ describe("a cluster of Node and Yamabiko, classic", { timeout: 120_000 }, () => 
   after(async () => {
     for (const { socket } of everyone) socket.disconnect();
     await talker?.quit();
-    for (const child of processes) child.kill("SIGKILL");
+    cluster.end();
   });
 
   const VALUES = [
@@ -175,8 +112,8 @@ describe("a cluster of Node and Yamabiko, classic", { timeout: 120_000 }, () => 
   // A Node server ends at it, so this is said where only ours listen.
   if (process.env.INTEROP_SERVER) {
     test("nonsense on the channels harms nobody of ours", async () => {
-      const url = await redis();
-      const ours = await serve("yamabiko", url);
+      const url = await cluster.redis();
+      const ours = await cluster.serve("yamabiko", url);
       const listener = await client(ours);
       const voice = createClient({ url });
       await voice.connect();

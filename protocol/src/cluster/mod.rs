@@ -21,14 +21,19 @@
 //! | file | what it owns |
 //! |---|---|
 //! | `value` | a raw value of either form, and what can be asked of it |
+//! | `container` | the elements of lists and the members of maps |
 //! | `text`, `pack` | values as JSON and as MessagePack |
+//! | `dialect` | what the encoders of MessagePack disagree about |
 //! | `writer` | a message's members in either form |
 //! | `names`, `target`, `packet`, `remote` | what messages of all three ways are made of |
-//! | `message` | what nodes tell each other with the newer two |
+//! | `message`, `envelope` | what nodes tell each other with the newer two |
 //! | `legacy` | MessagePack as it was before it had binary data |
 //! | `malformed` | why a message is refused |
 
 pub mod classic;
+mod container;
+mod dialect;
+mod envelope;
 mod legacy;
 mod malformed;
 mod message;
@@ -43,15 +48,17 @@ mod text;
 mod value;
 mod writer;
 
+pub use container::{Elements, Members};
+pub use dialect::Dialect;
+pub use envelope::Envelope;
 pub use legacy::modernise;
 pub use malformed::{Malformed, Unwritable};
-pub use message::{Envelope, Message};
+pub use message::Message;
 pub use names::{Names, NamesIter};
-pub use pack::Dialect;
 pub use packet::Packet;
 pub use remote::{RemoteSocket, Sockets};
 pub use target::{Flags, Target};
-pub use value::{Elements, Members, Value};
+pub use value::Value;
 
 /// How Node's packages name what nodes share: the default of their options `key` and `channelPrefix`.
 pub const PREFIX: &str = "socket.io";

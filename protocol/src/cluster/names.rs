@@ -2,8 +2,9 @@
 
 use std::borrow::Cow;
 
+use super::container::Elements;
 use super::malformed::Malformed;
-use super::value::{Elements, Value};
+use super::value::Value;
 use super::writer::Writer;
 
 /// A list of names, borrowed from a message or from whoever makes one.

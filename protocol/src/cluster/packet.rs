@@ -2,9 +2,13 @@
 
 use std::borrow::Cow;
 
-use crate::msgpack::token::{Token, Tokens};
-use crate::parser::Event;
+use bytes::Bytes;
 
+use crate::msgpack::token::{Token, Tokens};
+use crate::parser::{self, Event};
+use crate::socket::PacketType;
+
+use super::dialect::Dialect;
 use super::malformed::{Malformed, Unwritable};
 use super::value::Value;
 use super::writer::Writer;
@@ -31,6 +35,67 @@ impl<'a> Packet<'a> {
     /// packet that was made by hand.
     pub fn event(&self) -> Option<Event<'a>> {
         self.data.event(self.id)
+    }
+
+    /// The event of a packet as clients write and get it, without copying; `None` if it is none. Its
+    /// namespace is not written down.
+    pub fn of(packet: &parser::Packet<'a>) -> Option<Self> {
+        let data = match *packet {
+            parser::Packet::Json(packet, attachments) => {
+                Value::Json { text: packet.data?, attachments }
+            }
+            parser::Packet::Msgpack(packet) => Value::Msgpack(packet.data?),
+        };
+        let is_event = matches!(packet.kind(), PacketType::Event | PacketType::BinaryEvent);
+        is_event.then_some(Self { namespace: None, id: packet.id(), data })
+    }
+
+    /// Appends the arguments as JSON, separated by commas, as
+    /// [`socket::encode::event_raw`](crate::socket::encode::event_raw) takes them; and their binary data
+    /// to `attachments`.
+    ///
+    /// # Errors
+    /// [`Unwritable`]; both buffers are then as they were.
+    pub fn write_args_json(
+        &self,
+        out: &mut Vec<u8>,
+        attachments: &mut Vec<Bytes>,
+        attachments_max: usize,
+    ) -> Result<(), Unwritable> {
+        let (start, earlier) = (out.len(), attachments.len());
+        for arg in self.args() {
+            if out.len() > start {
+                out.push(b',');
+            }
+            arg.write_json(out, attachments, attachments_max).inspect_err(|_| {
+                out.truncate(start);
+                attachments.truncate(earlier);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Appends the arguments as MessagePack, one behind the other, and returns how many they are, as
+    /// [`msgpack::encode::event_raw`](crate::msgpack::encode::event_raw) takes them.
+    ///
+    /// # Errors
+    /// [`Unwritable`]; the buffer is then as it was.
+    pub fn write_args_msgpack(
+        &self,
+        out: &mut Vec<u8>,
+        dialect: Dialect,
+    ) -> Result<usize, Unwritable> {
+        let start = out.len();
+        let mut count = 0;
+        for arg in self.args() {
+            arg.write_msgpack(out, dialect).inspect_err(|_| out.truncate(start))?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    fn args(&self) -> impl Iterator<Item = Value<'a>> + use<'a> {
+        self.data.elements().into_iter().flatten().skip(1)
     }
 
     pub(crate) fn read(value: Option<Value<'a>>) -> Result<Self, Malformed> {
@@ -102,6 +167,8 @@ fn may_be_legacy(data: &Value<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::PacketLimits;
+    use crate::{msgpack, socket};
 
     #[test]
     fn an_event_is_an_event_with_or_without_attachments() {
@@ -137,5 +204,42 @@ mod tests {
             let error = Packet::read(Some(Value::json(text))).err();
             assert_eq!(error, Some(Malformed::Member(member)), "{text}");
         }
+    }
+
+    #[test]
+    fn a_clients_event_is_broadcast_and_becomes_one_again() {
+        let limits = PacketLimits::default();
+        let attachments = [Bytes::from_static(b"ab"), Bytes::new()];
+        let text =
+            r#"52-/a,7["é",1,{"_placeholder":true,"num":1},[{"_placeholder":true,"num":0}]]"#;
+        let json = socket::decode(text, &limits).unwrap();
+        let json = Packet::of(&parser::Packet::Json(&json, &attachments)).unwrap();
+        let mut bytes = Vec::new();
+        let args = (1, Bytes::new(), [Bytes::from_static(b"ab")]);
+        msgpack::encode::event(&mut bytes, "/a", Some(7), "é", &args).unwrap();
+        let packed = msgpack::decode(&bytes, &limits).unwrap();
+        let packed = Packet::of(&parser::Packet::Msgpack(&packed)).unwrap();
+        for packet in [json, packed] {
+            assert_eq!((packet.id, &packet.namespace), (Some(7), &None));
+            let event = packet.event().unwrap();
+            let (mut args, mut found) = (Vec::new(), Vec::new());
+            packet.write_args_json(&mut args, &mut found, 2).unwrap();
+            let args = String::from_utf8(args).unwrap();
+            let mut out = Vec::new();
+            socket::encode::event_raw(&mut out, "/a", Some(7), &event.name, &args, 2).unwrap();
+            let renumbered =
+                text.replace("\"num\":1", "\"num\":x").replace("\"num\":0", "\"num\":1");
+            assert_eq!(String::from_utf8(out).unwrap(), renumbered.replace('x', "0"));
+            assert_eq!(found, [&b""[..], b"ab"]);
+            let error = packet.write_args_json(&mut Vec::new(), &mut found, 2);
+            assert_eq!((error, found.len()), (Err(Unwritable::Attachments), 2));
+            let mut args = Vec::new();
+            let count = packet.write_args_msgpack(&mut args, Dialect::Client).unwrap();
+            let mut out = Vec::new();
+            msgpack::encode::event_raw(&mut out, "/a", Some(7), &event.name, &args, count).unwrap();
+            assert_eq!(out, bytes);
+        }
+        let ack = socket::decode("31[]", &limits).unwrap();
+        assert!(Packet::of(&parser::Packet::Json(&ack, &[])).is_none());
     }
 }

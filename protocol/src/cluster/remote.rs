@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::container::Elements;
 use super::malformed::{Malformed, Unwritable};
 use super::names::Names;
-use super::value::{Elements, Value};
+use super::value::Value;
 use super::writer::Writer;
 
 /// A socket of some node.

@@ -4,8 +4,8 @@ use rmp::encode;
 
 use crate::msgpack::serialize::{write_str, write_uint};
 
+use super::dialect::Dialect;
 use super::malformed::Unwritable;
-use super::pack::Dialect;
 use super::text::write_string;
 use super::value::Value;
 

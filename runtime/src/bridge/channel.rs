@@ -36,6 +36,16 @@ impl Kind {
     }
 }
 
+impl Kind {
+    /// What is asked of PUBSUB to know how many hear it.
+    pub(super) fn count(self) -> &'static str {
+        match self {
+            Kind::Sharded => "SHARDNUMSUB",
+            Kind::Plain | Kind::Pattern => "NUMSUB",
+        }
+    }
+}
+
 impl Wanted {
     /// One more wants it. Returns whether it is the first.
     pub(super) fn want(&mut self, channel: &Channel) -> bool {

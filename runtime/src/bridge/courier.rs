@@ -4,7 +4,7 @@
 //! One batch is on its way at a time, and takes all that has gathered meanwhile. So order holds, and the
 //! slower Redis is the larger the batches are.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -242,6 +242,16 @@ impl Courier {
                     tolerate(done)?;
                 }
             }
+            Order::Count(channel, done) => {
+                let command = channel.kind.count();
+                let command = redis::cmd("PUBSUB").arg(command).arg(&*channel.name).to_owned();
+                let counted: Result<HashMap<String, usize>, RedisError> =
+                    command.query_async(&mut lines.publishing).await;
+                done(
+                    counted.as_ref().ok().and_then(|counted| counted.get(&*channel.name).copied()),
+                );
+                tolerate(counted.map(drop))?;
+            }
             Order::Publish { .. } => {}
         }
         Ok(())
@@ -255,6 +265,7 @@ impl Courier {
             match self.orders.try_recv() {
                 Ok(Order::Want(channel)) => drop(self.wanted.want(&channel)),
                 Ok(Order::Forgo(channel)) => drop(self.wanted.forgo(&channel)),
+                Ok(Order::Count(_, done)) => done(None),
                 Ok(order) => self.waiting.push_back(order),
                 Err(flume::TryRecvError::Empty) => break,
                 Err(flume::TryRecvError::Disconnected) => return false,

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
-use flume::Sender;
+use flume::{SendError, Sender};
 
 use super::channel::{Channel, Kind};
 use super::courier::Courier;
@@ -83,7 +83,11 @@ pub(super) enum Order {
     Publish { channel: Arc<str>, is_sharded: bool, payload: Bytes },
     Want(Channel),
     Forgo(Channel),
+    Count(Channel, OnCount),
 }
+
+/// Called once with how many hear a channel; `None` if Redis could not tell.
+pub(crate) type OnCount = Box<dyn FnOnce(Option<usize>) + Send>;
 
 /// The address of Redis makes no sense, or there is no thread to be had.
 #[derive(Debug)]
@@ -126,6 +130,15 @@ impl Link {
             return false;
         }
         self.orders.send(Order::Publish { channel, is_sharded, payload }).is_ok()
+    }
+
+    /// Asks how many connections hear a channel. Redis is asked before what is published next.
+    pub(crate) fn count(&self, kind: Kind, name: Arc<str>, done: OnCount) {
+        if let Err(SendError(Order::Count(_, done))) =
+            self.orders.send(Order::Count(Channel { kind, name }, done))
+        {
+            done(None);
+        }
     }
 
     /// Has a channel subscribed to, until it is forgone as often as it was wanted.

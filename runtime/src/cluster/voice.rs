@@ -3,14 +3,21 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use bytes::Bytes;
-use yamabiko_protocol::cluster::classic::{Broadcast, Channels};
-use yamabiko_protocol::cluster::{Flags, Packet, Target as Opts};
+use yamabiko_protocol::cluster::sharded::Mode;
+use yamabiko_protocol::cluster::{Message, Packet};
 
+use super::asked::{Asked, Sought, Waiting};
 use super::ear::EarMetrics;
-use crate::bridge::{Kind, Link};
+use super::mouth::{Mouth, opts};
+use super::wire::{OldAnswer, Return};
+use crate::bridge::Kind;
 use crate::broadcast::Target;
+use crate::gathering::{Asker, Elsewhere, News, Tidings};
+use crate::mesh::Parcel;
+use crate::operation::Operation;
+use crate::outside::Outside;
 use crate::packet::Encoded;
+use crate::settings::Adapter;
 
 /// How a node stands with its cluster: counters since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,7 +36,7 @@ pub struct ClusterState {
     pub unsure: u64,
     /// Messages heard, the node's own among them.
     pub heard: u64,
-    /// Of those, events of other nodes that had receivers here.
+    /// Of those, messages of other nodes that a shard was given.
     pub taken: u64,
     /// Of those, events of which nobody here is a receiver; most are not even read.
     pub unwanted: u64,
@@ -39,21 +46,25 @@ pub struct ClusterState {
 
 /// The node's voice in the cluster. All shards speak through it.
 pub(crate) struct Voice {
-    link: Link,
+    mouth: Mouth,
     ear: Arc<EarMetrics>,
-    key: Box<str>,
-    /// The node's name, by which it knows its own words when they come back.
-    uid: Box<str>,
+    asked: Arc<Asked>,
+    shards: Outside,
 }
 
 impl Voice {
-    pub(crate) fn new(link: Link, ear: Arc<EarMetrics>, key: &str, uid: &str) -> Self {
-        Self { link, ear, key: key.into(), uid: uid.into() }
+    pub(crate) fn new(
+        mouth: Mouth,
+        ear: Arc<EarMetrics>,
+        asked: Arc<Asked>,
+        shards: Outside,
+    ) -> Self {
+        Self { mouth, ear, asked, shards }
     }
 
     /// How the node stands with the cluster.
     pub(crate) fn state(&self) -> ClusterState {
-        let (link, ear) = (self.link.metrics(), &self.ear);
+        let (link, ear) = (self.mouth.link.metrics(), &self.ear);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         ClusterState {
             is_up: link.is_up.load(Ordering::Relaxed),
@@ -69,47 +80,109 @@ impl Voice {
         }
     }
 
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+}
+
+/// What is heard of others.
+impl Voice {
     /// A shard has a namespace from now on: the node hears what others say of it.
     pub(crate) fn begin(&self, namespace: &str) {
-        let channels = self.channels(namespace);
-        self.link.want(Kind::Pattern, channels.broadcast_pattern().into());
+        for (kind, channel) in self.mouth.wire.channels(namespace) {
+            self.mouth.link.want(kind, channel.into());
+        }
     }
 
     /// A shard has it no more.
     pub(crate) fn end(&self, namespace: &str) {
-        let channels = self.channels(namespace);
-        self.link.forgo(Kind::Pattern, channels.broadcast_pattern().into());
-    }
-
-    /// Says an event to all other nodes.
-    pub(crate) fn broadcast(&self, namespace: &str, target: &Target, event: &Encoded) {
-        let opts = Opts {
-            rooms: (&*target.rooms).into(),
-            except: (&*target.except).into(),
-            flags: Flags {
-                volatile: target.volatile,
-                compress: (!target.compress).then_some(false),
-                ..Flags::default()
-            },
-        };
-        let mut message = Vec::new();
-        let written = event.with_data(|data| {
-            let packet = Packet { namespace: Some(namespace.into()), id: None, data };
-            let broadcast = Broadcast { sender: (&*self.uid).into(), packet, target: opts };
-            broadcast.encode(&mut message)
-        });
-        match written {
-            Some(Ok(())) => {
-                let channels = self.channels(namespace);
-                let channel: Arc<str> = (&*channels.broadcast(&opts.rooms)).into();
-                self.link.publish(channel, false, Bytes::from(message));
-            }
-            // Data that only looks like a placeholder for an attachment, or is nested beyond all measure.
-            _ => tracing::debug!("an event cannot be told to other nodes"),
+        for (kind, channel) in self.mouth.wire.channels(namespace) {
+            self.mouth.link.forgo(kind, channel.into());
         }
     }
 
-    fn channels(&self, namespace: &str) -> Channels {
-        Channels::new(&self.key, namespace, &self.uid)
+    /// Whether sockets' own rooms have channels.
+    pub(crate) fn hears_own_rooms(&self) -> bool {
+        self.mouth.wire.adapter == Adapter::Sharded(Mode::DynamicPrivate)
+    }
+
+    /// A shard wants to hear of a room from now on.
+    pub(crate) fn begin_room(&self, namespace: &str, room: &str) {
+        if let Some(channel) = self.mouth.wire.room_channel(namespace, room) {
+            self.mouth.link.want(Kind::Sharded, channel.into());
+        }
+    }
+
+    /// It does so no more.
+    pub(crate) fn end_room(&self, namespace: &str, room: &str) {
+        if let Some(channel) = self.mouth.wire.room_channel(namespace, room) {
+            self.mouth.link.forgo(Kind::Sharded, channel.into());
+        }
+    }
+}
+
+/// What others are told.
+impl Voice {
+    /// An event for their sockets.
+    pub(crate) fn broadcast(&self, namespace: &str, target: &Target, event: &Encoded) {
+        let written = event.with_data(|data| {
+            let packet = Packet { namespace: None, id: None, data };
+            let message = Message::Broadcast { packet, target: opts(target), request: None };
+            self.say(namespace, message);
+        });
+        if written.is_none() {
+            tracing::debug!("an event cannot be told to other nodes");
+        }
+    }
+
+    /// Something to be done to their sockets.
+    pub(crate) fn operate(&self, namespace: &str, target: &Target, operation: &Operation) {
+        self.mouth.operate(namespace, target, operation);
+    }
+
+    /// Anything that is for all of them.
+    pub(crate) fn say(&self, namespace: &str, message: Message<'_>) -> bool {
+        self.mouth.say(namespace, message)
+    }
+
+    /// Asks them something. `None` if nobody can be asked.
+    pub(crate) fn ask<'m>(
+        &self,
+        namespace: &str,
+        asker: Asker,
+        sought: Sought,
+        message: impl FnOnce(String) -> Message<'m>,
+    ) -> Option<Elsewhere> {
+        if !self.mouth.link.metrics().is_up.load(Ordering::Relaxed) {
+            return None;
+        }
+        let request = self.asked.note(Waiting { asker, sought })?;
+        let (kind, channel) = self.mouth.wire.counted(namespace);
+        let shards = self.shards.clone();
+        self.mouth.link.count(
+            kind,
+            channel.into(),
+            Box::new(move |nodes| {
+                // This node is one of those that were counted.
+                let tidings = Tidings::Nodes(nodes.map(|nodes| nodes.saturating_sub(1)));
+                let news = News { key: asker.key, tidings };
+                let _ = shards.post(asker.shard, Parcel::News(news));
+            }),
+        );
+        if !self.say(namespace, message(request.to_string())) {
+            self.asked.forget(&request);
+            return None;
+        }
+        Some(Elsewhere::new(request))
+    }
+
+    /// Answers one of them.
+    pub(crate) fn answer(&self, namespace: &str, to: &Return, message: Message<'_>) {
+        self.mouth.post(self.mouth.wire.answer(namespace, to, message));
+    }
+
+    /// Answers an old one.
+    pub(crate) fn answer_old(&self, namespace: &str, to: &Return, answer: OldAnswer<'_>) {
+        self.mouth.post(self.mouth.wire.answer_old(namespace, to, answer));
     }
 }

@@ -198,7 +198,7 @@ impl State {
             self.recovery.as_mut().map(|it| it.restorings.remove(key));
             return;
         }
-        self.sockets[socket].id = found.id;
+        self.rename_socket(socket, found.id);
         for room in &found.rooms {
             self.join_room(socket, room);
         }
@@ -232,7 +232,8 @@ impl State {
         if !self.pending(socket) {
             return None;
         }
-        self.sockets[socket].id = self.identities.next();
+        let id = self.identities.next();
+        self.rename_socket(socket, id);
         Some(socket)
     }
 

@@ -105,12 +105,14 @@ fn interop() -> Result<(), String> {
 fn cluster(server: &Path) -> Result<(), String> {
     need("redis-server", "redis-server")?;
     let directory = root().join("app/tests/cluster");
+    let command = built("yamabiko")?;
     call(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&directory))?;
     for shards in SHARDS.split(',') {
         call(
             Command::new("node")
                 .args(["--test", "--test-reporter=spec"])
                 .env("INTEROP_SERVER", server)
+                .env("YAMABIKO", &command)
                 .env("SHARDS", shards)
                 .current_dir(&directory),
         )?;

@@ -9,7 +9,7 @@ use crate::figures::{Outcome, Record};
 use crate::generator::{Generator, WARMUP_SECONDS};
 use crate::quantity;
 use crate::scenario::Scenario;
-use crate::server::Server;
+use crate::server::{Launch, Server};
 use crate::workshop::Entrant;
 
 /// Descriptors a process needs beside its connections.
@@ -83,7 +83,8 @@ impl Contest {
         let server_log = self.logs.join(format!("{name}-server.log"));
         let generator_log = self.logs.join(format!("{name}-generator.log"));
         let on = self.cores.server(scenario.cores)?;
-        let outcome = match Server::start(launch, on, &server_log) {
+        let launch = Launch { is_pair: scenario.over_redis, ..launch.clone() };
+        let outcome = match Server::start(&launch, on, &server_log) {
             Ok(mut server) => {
                 let seconds = scenario.seconds(self.seconds);
                 let outcome = self.generator.run(scenario, &mut server, seconds, &generator_log);
@@ -198,7 +199,6 @@ pub(crate) mod tests {
     use crate::measurement::tests::ANSWER;
     use crate::peer::PEERS;
     use crate::scenario::SCENARIOS;
-    use crate::server::Launch;
     use crate::server::tests::fake;
 
     /// A contest of a few peers and scenarios that has not run, in a directory of its own.
@@ -238,7 +238,8 @@ pub(crate) mod tests {
 
     #[test]
     fn rounds_are_interleaved_and_the_missing_are_kept() {
-        let cannot = Launch { program: "false".into(), arguments: vec![], directory: "/".into() };
+        let (program, directory) = ("false".into(), "/".into());
+        let cannot = Launch { program, arguments: vec![], directory, is_pair: false };
         let peers = [
             ("yamabiko", Ok(fake(""))),
             ("node", Ok(fake(""))),

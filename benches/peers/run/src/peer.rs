@@ -104,6 +104,16 @@ pub(crate) const PEERS: &[Peer] = &[
         },
         on_one_core: Some("node"),
     },
+    Peer {
+        name: "node-redis",
+        what: "Socket.IO for Node as two processes with the Redis adapter, and their redis-server",
+        recipe: Recipe::Node {
+            directory: NODE,
+            script: "redis.mjs",
+            packages: &["socket.io", "@socket.io/redis-adapter"],
+        },
+        on_one_core: None,
+    },
 ];
 
 /// The floor with one of its engines.

@@ -26,6 +26,8 @@ pub(crate) struct Scenario {
     pub(crate) rooms: u32,
     /// Cores the server is pinned to and told of.
     pub(crate) cores: usize,
+    /// The servers are two nodes with a Redis between them. Those that can be both are told.
+    pub(crate) over_redis: bool,
     /// Seconds the window must have at least, whatever the command line asks for.
     pub(crate) seconds_min: u32,
     /// The same load on one core, for those on two.
@@ -105,6 +107,8 @@ const TWO_CORES: &[&str] = &["yamabiko", "floor-epoll", "floor-uring", "socketio
 /// The floor's threads share no rooms.
 const TWO_CORES_FANOUT: &[&str] = &["yamabiko", "socketioxide", "cluster"];
 
+const OVER_REDIS: &[&str] = &["yamabiko", "node-redis"];
+
 const PLAIN: Scenario = Scenario {
     name: "",
     what: "",
@@ -114,6 +118,7 @@ const PLAIN: Scenario = Scenario {
     payload: SMALL,
     rooms: 1,
     cores: 1,
+    over_redis: false,
     seconds_min: 1,
     on_one_core: None,
     peers: ONE_CORE,
@@ -243,6 +248,27 @@ pub(crate) const SCENARIOS: &[Scenario] = &[
         on_one_core: Some("fanout-1000x8"),
         peers: TWO_CORES_FANOUT,
         targets: &[Target::two_cores(1.1)],
+        ..PLAIN
+    },
+    Scenario {
+        name: "fanout-1000x8-redis",
+        what: "the load of fanout-1000x8 on two nodes of a cluster; their Redis is on the same core and counted",
+        load: Load::Fanout,
+        connections: 1000,
+        outstanding: 8,
+        over_redis: true,
+        peers: OVER_REDIS,
+        ..PLAIN
+    },
+    Scenario {
+        name: "rooms-100x10-redis",
+        what: "the load of rooms-100x10 on two nodes of a cluster; their Redis is on the same core and counted",
+        load: Load::Rooms,
+        connections: 1000,
+        outstanding: 8,
+        rooms: 100,
+        over_redis: true,
+        peers: OVER_REDIS,
         ..PLAIN
     },
 ];

@@ -14,6 +14,8 @@ use crate::cores;
 
 /// How long a server may take until it accepts connections.
 const START_LIMIT: Duration = Duration::from_secs(20);
+/// After one of two nodes accepts connections, time for the other.
+const PAIR_DELAY: Duration = Duration::from_secs(1);
 /// How long it may take to end after SIGTERM.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 /// How often both are looked at.
@@ -28,6 +30,8 @@ pub(crate) struct Launch {
     pub(crate) program: PathBuf,
     pub(crate) arguments: Vec<String>,
     pub(crate) directory: PathBuf,
+    /// It is to be two nodes with a Redis between them, if it can be that.
+    pub(crate) is_pair: bool,
 }
 
 /// A server process that accepts connections. Dropping it kills it.
@@ -62,6 +66,7 @@ impl Server {
             .env("PORT", port.to_string())
             .env("CORES", on.len().to_string())
             .env("NODE_ENV", "production")
+            .env("REDIS_PAIR", if launch.is_pair { "1" } else { "0" })
             .stdin(Stdio::null())
             .stdout(output)
             .stderr(errors)
@@ -69,6 +74,9 @@ impl Server {
             .map_err(|error| format!("cannot start taskset: {error}"))?;
         let mut server = Self { child, port, log: log.to_owned() };
         server.wait_until_ready()?;
+        if launch.is_pair {
+            thread::sleep(PAIR_DELAY);
+        }
         Ok(server)
     }
 
@@ -230,6 +238,7 @@ pub(crate) mod tests {
             program: "perl".into(),
             arguments: vec!["-e".into(), program],
             directory: "/".into(),
+            is_pair: false,
         }
     }
 
@@ -287,6 +296,7 @@ pub(crate) mod tests {
             program: "sh".into(),
             arguments: vec!["-c".into(), "echo io_uring is forbidden here >&2; exit 3".into()],
             directory: "/".into(),
+            is_pair: false,
         };
         let error = Server::start(&launch, &core(), &path).unwrap_err();
         assert!(error.contains("exit status: 3"), "{error}");

@@ -71,12 +71,13 @@ impl Workshop {
                     return Err(format!("{script} is not there"));
                 }
                 let arguments = vec![(*script).to_owned()];
-                Ok(Launch { program: "node".into(), arguments, directory })
+                Ok(Launch { program: "node".into(), arguments, directory, is_pair: false })
             }
             Recipe::Cargo { directory, package, binary, arguments, .. } => Ok(Launch {
                 program: self.cargo(directory, *package, binary)?,
                 arguments: arguments.iter().map(|argument| (*argument).to_owned()).collect(),
                 directory: self.root.join(directory),
+                is_pair: false,
             }),
         }
     }

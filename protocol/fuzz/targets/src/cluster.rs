@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use yamabiko_protocol::cluster::{Dialect, Names, Packet, Sockets, Target, Unwritable, Value};
 use yamabiko_protocol::limits::ClusterLimits;
+use yamabiko_protocol::socket;
 
 /// Small, so that short inputs meet them.
 pub const TIGHT: ClusterLimits =
@@ -78,8 +79,17 @@ pub fn check_target(target: &Target<'_>) {
 
 /// A packet is an event with a name.
 pub fn check_packet(packet: &Packet<'_>) {
-    assert!(packet.event().is_some());
+    let event = packet.event().expect("a packet is an event");
     check_value(&packet.data);
+    let (mut args, mut attachments) = (Vec::new(), Vec::new());
+    let json = packet.write_args_json(&mut args, &mut attachments, MANY);
+    if json.is_ok() {
+        let array = format!("[{}]", String::from_utf8(args).expect("JSON is UTF-8"));
+        let array = socket::Args::of_array(&array, &attachments).expect("an array");
+        assert_eq!(array.len(), event.args.len());
+    }
+    let packed = packet.write_args_msgpack(&mut Vec::new(), Dialect::Client);
+    assert_eq!(packed, Ok(event.args.len()));
 }
 
 /// Sockets that were read are read as often as one likes.

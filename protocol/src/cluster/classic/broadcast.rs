@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 
 use crate::cluster::EMITTER;
+use crate::cluster::dialect::Dialect;
 use crate::cluster::malformed::{Malformed, Unwritable};
-use crate::cluster::pack::Dialect;
 use crate::cluster::packet::Packet;
 use crate::cluster::target::Target;
 use crate::cluster::value::Value;

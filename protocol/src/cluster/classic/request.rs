@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::cluster::dialect::Dialect;
 use crate::cluster::malformed::{Malformed, Unwritable};
 use crate::cluster::names::Names;
-use crate::cluster::pack::Dialect;
 use crate::cluster::packet::Packet;
 use crate::cluster::target::Target;
 use crate::cluster::value::Value;

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use crate::cluster::dialect::Dialect;
+use crate::cluster::envelope::Envelope;
 use crate::cluster::malformed::{Malformed, Unwritable};
-use crate::cluster::message::{Envelope, Message};
-use crate::cluster::pack::Dialect;
+use crate::cluster::message::Message;
 use crate::cluster::value::Value;
 use crate::cluster::writer::{Form, Writer};
 use crate::limits::ClusterLimits;
