@@ -1,6 +1,6 @@
 //! How many there are.
 
-use yamabiko_runtime::{ClusterState, Count};
+use yamabiko_runtime::{ClusterState, Count, NodeInfo};
 
 use crate::server::Core;
 
@@ -17,6 +17,18 @@ impl Core {
     /// How the node stands with its cluster; `None` without `redis`.
     pub fn cluster(&self) -> Option<ClusterState> {
         self.shard.cluster()
+    }
+
+    /// The nodes of the cluster, this one first, as they were last heard of; nodes on Node are not among them,
+    /// as they do not announce themselves. Without `redis` there are none.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.shard.nodes()
+    }
+
+    /// Says whether new clients should go to other nodes from now on, for who asks at `assign-path`. Clients
+    /// that come are served, and those that are here stay.
+    pub fn drain(&self, is_draining: bool) {
+        self.shard.drain_node(is_draining);
     }
 
     /// Clients, each counted once whatever namespaces it has joined: Socket.IO's `io.engine.clientsCount`.

@@ -105,6 +105,7 @@
 mod actor;
 mod answer;
 mod app;
+mod assign;
 mod blocking;
 mod broadcast;
 mod census;
@@ -169,6 +170,6 @@ pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
     Adapter, Cluster, ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs,
-    EmitError, EmitterError, Gone, IpNet, JoinError, RawArgs, Redis, Secret, ServeError, Settings,
-    ShardMetrics, Unreached,
+    EmitError, EmitterError, Gone, IpNet, JoinError, NodeInfo, RawArgs, Redis, Secret, ServeError,
+    Settings, ShardMetrics, Unreached,
 };

@@ -11,6 +11,7 @@ use yamabiko_runtime::{
 };
 
 use crate::app::{App, Settled};
+use crate::assign;
 use crate::data::EMPTY;
 use crate::dispatch;
 use crate::hooks::Hooks;
@@ -170,6 +171,10 @@ impl Application for Running {
     }
 
     fn request(&self, head: &Head<'_>, exchange: Exchange) {
+        let settings = self.shard.settings();
+        if settings.redis.is_some() && head.path() == settings.cluster.assign_path {
+            return exchange.answer(assign::reply(head, &self.shard.nodes(), self.shard.dice()));
+        }
         answering::take(&self.shard, &self.site, head, exchange);
     }
 }

@@ -62,6 +62,7 @@ fn config(slot: u16, listen: SocketAddr, nodes: &[(u16, SocketAddr)]) -> Config 
         peers: Vec::new(),
         slot,
         nodes: nodes.to_vec(),
+        ..Cluster::default()
     };
     config
 }

@@ -25,10 +25,11 @@ use crate::interest::{Directory, SHARDS_MAX};
 use crate::listener;
 use crate::mesh::{Mesh, Parcel};
 use crate::metrics::ShardMetrics;
-use crate::nodes::Roll;
+use crate::nodes::{Members, Myself, Roll, random_slot};
 use crate::outside::Outside;
 use crate::preflight::{self, Unfit};
 use crate::registry::Registry;
+use crate::relay::signer;
 use crate::settings::{Redis, Settings};
 use crate::shard::{Place, Shard};
 
@@ -120,12 +121,22 @@ where
             .map_err(|error| ServeError::Listen(listen, error))
     });
     let (cluster_address, cluster_listeners) = cluster.transpose()?.unzip();
-    let roll = Roll::of(settings.cluster.slot, &settings.cluster.nodes);
+    let slot = match settings.cluster.slot {
+        0 if settings.redis.is_some() => random_slot(),
+        slot => slot,
+    };
+    let roll = Arc::new(Roll::of(slot, &settings.cluster.nodes));
+    roll.drain(settings.cluster.drain);
     let mesh = Mesh::lay(count).map_err(|error| ServeError::Shard(0, error.to_string()))?;
     let registry = Arc::new(Registry::new(settings.limits.dynamic_namespaces_max));
     let directory = Arc::new(Directory::new());
+    let metrics: Arc<[Arc<ShardMetrics>]> = (0..count).map(|_| Arc::default()).collect();
     let voice = match &settings.redis {
-        Some(redis) => Some(join_cluster(&settings, redis, &mesh, &registry, &directory)?),
+        Some(redis) => {
+            let ears = Ears { mesh: &mesh, registry: &registry, directory: &directory };
+            let about = About { roll: &roll, metrics: &metrics, address: cluster_address };
+            Some(join_cluster(&settings, redis, &ears, &about)?)
+        }
         None => None,
     };
     let mut node = Node {
@@ -137,9 +148,9 @@ where
         cluster_listeners: cluster_listeners.unwrap_or_default(),
         directory,
         voice,
-        roll: Arc::new(roll),
+        roll,
         registry,
-        metrics: (0..count).map(|_| Arc::default()).collect(),
+        metrics,
         shards: Vec::new(),
     };
     for id in 0..count {
@@ -155,14 +166,37 @@ where
     Ok(())
 }
 
+/// Where what others say goes.
+struct Ears<'n> {
+    mesh: &'n Mesh,
+    registry: &'n Arc<Registry>,
+    directory: &'n Arc<Directory>,
+}
+
+/// What others are told of this node.
+struct About<'n> {
+    roll: &'n Arc<Roll>,
+    metrics: &'n Arc<[Arc<ShardMetrics>]>,
+    /// Where it takes connections that others pass on.
+    address: Option<SocketAddr>,
+}
+
 /// Opens the bridge to other nodes.
 fn join_cluster(
     settings: &Settings,
     redis: &Redis,
-    mesh: &Mesh,
-    registry: &Arc<Registry>,
-    directory: &Arc<Directory>,
+    ears: &Ears<'_>,
+    about: &About<'_>,
 ) -> Result<Arc<Voice>, ServeError> {
+    let Ears { mesh, registry, directory } = *ears;
+    let cluster = &settings.cluster;
+    // An address that means any of them cannot be told to others.
+    let address = cluster.address.or(about.address.filter(|it| !it.ip().is_unspecified()));
+    if address.is_none() && about.address.is_some() {
+        return Err(ServeError::Settings(
+            "cluster-address is needed where cluster-listener names no single address".into(),
+        ));
+    }
     // As long as the sharded adapter's, so that no two nodes share it.
     let mut random = [0; 8];
     getrandom::fill(&mut random).map_err(|error| ServeError::Settings(error.to_string()))?;
@@ -173,6 +207,13 @@ fn join_cluster(
         prefix: redis.key.as_str().into(),
         uid: uid.as_str().into(),
     };
+    let myself = Myself {
+        uid: uid.as_str().into(),
+        address,
+        url: cluster.public_url.as_deref().map(Box::from),
+        weight: cluster.weight,
+        secret: cluster.secret.as_ref().map(signer),
+    };
     let ear = Ear {
         wire: wire.clone(),
         parser: settings.parser,
@@ -182,10 +223,16 @@ fn join_cluster(
         shards: mesh.outside(),
         asked: Arc::clone(&asked),
         metrics: Arc::clone(&metrics),
+        members: Members::new(myself, Arc::clone(about.roll), 0),
+        roll: Arc::clone(about.roll),
+        clock: Instant::now(),
+        node: Arc::clone(about.metrics),
     };
     let link = Link::open(RedisSettings::of(&redis.url), ear)
         .map_err(|error| ServeError::Settings(format!("redis: {error}")))?;
-    Ok(Arc::new(Voice::new(Mouth { link, wire }, metrics, asked, mesh.outside())))
+    let voice = Voice::new(Mouth { link, wire }, metrics, asked, mesh.outside());
+    voice.arrive();
+    Ok(Arc::new(voice))
 }
 
 /// Everything that outlives a single shard.
@@ -333,6 +380,7 @@ where
     /// Tells every shard to drain and waits for them, at most as long as the settings say.
     fn shut_down(mut self, signals: &Signals) {
         tracing::info!("shutting down");
+        self.roll.drain(true);
         self.listeners.clear();
         self.cluster_listeners.clear();
         let deadline = Instant::now() + self.settings.shutdown_timeout + Duration::from_secs(1);
@@ -348,6 +396,9 @@ where
         }
         for shard in self.shards.into_iter().flatten() {
             let _ = shard.thread.join();
+        }
+        if let Some(voice) = self.voice {
+            voice.leave();
         }
         tracing::info!("shut down");
     }

@@ -7,6 +7,7 @@ use yamabiko_protocol::engine::SessionId;
 use crate::application::{NamespaceId, SocketKey};
 use crate::interest::ShardSet;
 use crate::mesh::Parcel;
+use crate::nodes::Whose;
 use crate::packet::{EmitArgs, EmitError, Encoded};
 use crate::recovery::{Content, Serial};
 use crate::room::RoomKey;
@@ -109,7 +110,10 @@ impl State {
     /// The shard that owns the socket of which `room` is the id, if it can be one.
     fn owner_of(&self, room: &str) -> ShardSet {
         match own_id(room).map(|id| id.owner()) {
-            Some(owner) if owner.node == 0 && usize::from(owner.shard) < self.shards => {
+            Some(owner)
+                if usize::from(owner.shard) < self.shards
+                    && self.roll.whose(owner.node) == Whose::Ours =>
+            {
                 ShardSet::only(owner.shard)
             }
             _ => ShardSet::default(),

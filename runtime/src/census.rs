@@ -6,6 +6,7 @@
 use crate::application::NamespaceId;
 use crate::cluster::ClusterState;
 use crate::metrics::{Counter, ShardMetrics};
+use crate::nodes::NodeInfo;
 use crate::shard::Shard;
 
 /// How many there are.
@@ -26,6 +27,25 @@ impl Shard {
     /// How the node stands with its cluster, if it is in one.
     pub fn cluster(&self) -> Option<ClusterState> {
         self.with(|state| state.voice.as_ref().map(|voice| voice.state()))
+    }
+
+    /// The nodes of the cluster, this one first. Without a cluster there are none.
+    pub fn nodes(&self) -> Vec<NodeInfo> {
+        self.with(|state| state.roll.nodes())
+    }
+
+    /// Any number, another one each time.
+    pub fn dice(&self) -> u64 {
+        self.with(|state| {
+            let id = state.identities.next();
+            let add = |dice: u64, byte| dice.wrapping_mul(64).wrapping_add(u64::from(byte));
+            id.as_str().bytes().fold(0, add)
+        })
+    }
+
+    /// Says whether new clients should go to other nodes.
+    pub fn drain_node(&self, is_draining: bool) {
+        self.with(|state| state.roll.drain(is_draining));
     }
 
     /// Sockets connected to any namespace.

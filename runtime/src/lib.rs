@@ -102,6 +102,7 @@ pub use interest::SHARDS_MAX;
 pub use ipnet::IpNet;
 pub use membership::JoinError;
 pub use metrics::{Counter, ShardMetrics};
+pub use nodes::{Assignment, NodeInfo, assign};
 pub use operation::Operation;
 pub use outside::{Outside, Unreached};
 pub use packet::{EmitArgs, EmitError, Gone};

@@ -198,7 +198,7 @@ impl Redis {
 
 /// How the nodes of a cluster reach each other. A request may arrive at any of them: one for a session of
 /// another is passed on to that node, with its whole connection.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Cluster {
     /// Where to listen for connections that other nodes pass on. Port 0 takes a free one.
     pub listen: Option<SocketAddr>,
@@ -211,6 +211,33 @@ pub struct Cluster {
     /// Nodes by their numbers, with the addresses at which they listen for each other, where no Redis
     /// tells of them. This node may be among them.
     pub nodes: Vec<(u16, SocketAddr)>,
+    /// The address of `listen` as other nodes reach it, where it is not the same.
+    pub address: Option<SocketAddr>,
+    /// Where clients reach this node and no other, as an URL.
+    pub public_url: Option<String>,
+    /// How many clients this node should have, beside others.
+    pub weight: u32,
+    /// Whether new clients should go elsewhere, from the start on.
+    pub drain: bool,
+    /// The path at which clients are told to which node they should connect.
+    pub assign_path: String,
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
+        Self {
+            listen: None,
+            secret: None,
+            peers: Vec::new(),
+            slot: 0,
+            nodes: Vec::new(),
+            address: None,
+            public_url: None,
+            weight: 1,
+            drain: false,
+            assign_path: "/yamabiko/assign".into(),
+        }
+    }
 }
 
 /// A secret, which is shown to nobody.
@@ -245,6 +272,12 @@ impl Cluster {
         }
         if self.secret.as_ref().is_some_and(|it| it.as_bytes().len() < SECRET_BYTES_MIN) {
             return Err(format!("cluster-secret must have at least {SECRET_BYTES_MIN} characters"));
+        }
+        if self.weight == 0 {
+            return Err("weight must be at least 1".into());
+        }
+        if !self.assign_path.starts_with('/') {
+            return Err("assign-path must begin with a slash".into());
         }
         for (at, (slot, _)) in self.nodes.iter().enumerate() {
             if self.nodes[..at].iter().any(|(other, _)| other == slot) {

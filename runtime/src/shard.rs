@@ -228,7 +228,7 @@ impl Shard {
             socket_ids: FxHashMap::default(),
             namespaces: Catalog::new(registry, id, settings.cleanup_empty_child_namespaces),
             rooms: Rooms::new(id, directory, voice.clone()),
-            identities: Identities::new(roll.own(), id),
+            identities: Identities::new(Arc::clone(&roll), id),
             overtaken: Overtaken::default(),
             joinings: SlotMap::with_key(),
             inquiries: SlotMap::with_key(),

@@ -195,6 +195,9 @@ impl Options {
             recovery_log_bytes_max: recovery.map(|it| it.log_bytes_max),
             recovery_sessions_max: recovery.map(|it| it.sessions_max),
             cluster_slot: Some(settings.cluster.slot),
+            weight: Some(settings.cluster.weight),
+            drain: Some(settings.cluster.drain),
+            assign_path: Some(settings.cluster.assign_path.clone()),
             redis_key: settings.redis.as_ref().map(|redis| redis.key.clone()),
             listen: Some(Listen { address: address.ip(), port: Some(address.port()) }),
             no_pin: Some(!settings.pin),
@@ -272,6 +275,7 @@ impl Options {
     }
 
     fn cluster(&self) -> Result<Cluster, ConfigError> {
+        let default = Cluster::default();
         let nodes = self.cluster_nodes.as_ref().map_or(&[][..], |nodes| &nodes.0);
         Ok(Cluster {
             listen: self.cluster_listener,
@@ -279,7 +283,23 @@ impl Options {
             peers: networks("cluster-peers", self.cluster_peers.as_ref())?,
             slot: self.cluster_slot.unwrap_or_default(),
             nodes: nodes.iter().map(|node| self::node(node)).collect::<Result<_, _>>()?,
+            address: self.cluster_address,
+            public_url: self.public_url()?,
+            weight: self.weight.unwrap_or(default.weight),
+            drain: self.drain.unwrap_or(default.drain),
+            assign_path: self.assign_path.clone().unwrap_or(default.assign_path),
         })
+    }
+
+    fn public_url(&self) -> Result<Option<String>, ConfigError> {
+        match &self.public_url {
+            Some(url) if !url.starts_with("http://") && !url.starts_with("https://") => {
+                Err(ConfigError(format!(
+                    "public-url: '{url}' begins with neither http:// nor https://"
+                )))
+            }
+            url => Ok(url.clone()),
+        }
     }
 
     fn cors(&mut self) -> Result<Option<Cors>, ConfigError> {
@@ -491,6 +511,9 @@ mod tests {
                 &["--redis", "r", "--redis-adapter", "sharded", "--subscription-mode", "private"],
                 "'private' is no mode",
             ),
+            (&["--public-url", "here"], "public-url: 'here'"),
+            (&["--weight", "0"], "weight must be at least 1"),
+            (&["--assign-path", "assign"], "assign-path must begin"),
             (&["--cluster-listener", "[::]:1"], "needs cluster-secret or cluster-peers"),
             (&["--cluster-secret", "too short"], "cluster-secret"),
             (&["--cluster-peers", "10.0.0.0/33"], "cluster-peers: '10.0.0.0/33'"),

@@ -347,6 +347,36 @@ pub struct Options {
     #[arg(long, value_name = "ADDRESS", env = "YAMABIKO_CLUSTER_LISTENER", help_heading = CLUSTER)]
     pub(super) cluster_listener: Option<SocketAddr>,
 
+    /// The address and port of cluster-listener as other nodes reach it, where it is not the same
+    /// [default: that of cluster-listener]
+    #[arg(long, value_name = "ADDRESS", env = "YAMABIKO_CLUSTER_ADDRESS", help_heading = CLUSTER)]
+    pub(super) cluster_address: Option<SocketAddr>,
+
+    /// Where clients reach this node and no other, for who asks where to connect [default: none]
+    #[arg(long, value_name = "URL", env = "YAMABIKO_PUBLIC_URL", help_heading = CLUSTER)]
+    pub(super) public_url: Option<String>,
+
+    /// How many clients this node should have, beside the others [default: 1]
+    #[arg(long, value_name = "NUMBER", env = "YAMABIKO_WEIGHT", help_heading = CLUSTER)]
+    pub(super) weight: Option<u32>,
+
+    /// New clients are told to connect to other nodes [default: false]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_DRAIN",
+        help_heading = CLUSTER,
+        value_parser = BoolishValueParser::new(),
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true"
+    )]
+    pub(super) drain: Option<bool>,
+
+    /// The path at which clients ask to which node they should connect [default: /yamabiko/assign]
+    #[arg(long, value_name = "PATH", env = "YAMABIKO_ASSIGN_PATH", help_heading = CLUSTER)]
+    pub(super) assign_path: Option<String>,
+
     /// What all nodes know and nobody else, at least 16 characters: they prove with it that they are some;
     /// better set in the environment or the file, as flags can be seen by all users of a machine
     /// [default: none]

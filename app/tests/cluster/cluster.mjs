@@ -32,6 +32,15 @@ export async function eventually(holds, what) {
   }
 }
 
+/** A port that nobody listens on. */
+export async function freePort() {
+  const probe = createServer().listen(0, "127.0.0.1");
+  await once(probe, "listening");
+  const { port } = probe.address();
+  await new Promise((done) => probe.close(done));
+  return port;
+}
+
 /** Processes that end with the tests that started them. */
 export class Cluster {
   #processes = [];
@@ -42,10 +51,7 @@ export class Cluster {
   }
 
   async redis() {
-    const probe = createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address();
-    await new Promise((done) => probe.close(done));
+    const port = await freePort();
     const args = ["--port", port, "--bind", "127.0.0.1", "--save", ""];
     this.#processes.push(spawn("redis-server", args, { stdio: "ignore" }));
     await eventually(async () => {
@@ -57,10 +63,10 @@ export class Cluster {
   }
 
   /** `kind` is node or yamabiko. */
-  async serve(kind, url) {
+  async serve(kind, url, more = {}) {
     const ours = kind === "yamabiko" && process.env.INTEROP_SERVER;
     const [command, args] = ours ? [process.env.INTEROP_SERVER, []] : [process.execPath, [NODE]];
-    const env = { ...process.env, REDIS: url, PORT: "0", SHARDS: process.env.SHARDS ?? "2", ...this.#env };
+    const env = { ...process.env, REDIS: url, PORT: "0", SHARDS: process.env.SHARDS ?? "2", ...this.#env, ...more };
     const child = spawn(command, args, { env, stdio: ["ignore", "pipe", "inherit"] });
     this.#processes.push(child);
     const ready = new Promise((resolve) => {

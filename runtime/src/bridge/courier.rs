@@ -14,14 +14,16 @@ use flume::Receiver;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, ErrorKind, PushInfo, PushKind, RedisError, Value};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-use tokio::time::sleep;
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::channel::{Kind, Wanted};
-use super::link::{LinkMetrics, Listener, NoLink, Order, RedisSettings, weight};
+use super::channel::{Channel, Kind, Wanted};
+use super::link::{LinkMetrics, Listener, NoLink, Order, RedisSettings, Said, weight};
 
 /// Messages of one batch at most, and their bytes.
 const BATCH_MAX: usize = 1024;
 const BATCH_BYTES_MAX: usize = 1024 * 1024;
+/// How often the listener is told that time passes.
+const SECOND: Duration = Duration::from_secs(1);
 /// Channels subscribed to with one command.
 const CHANNELS_MAX: usize = 1024;
 
@@ -59,7 +61,10 @@ impl Courier {
         listener: Box<dyn Listener>,
     ) -> Result<Self, NoLink> {
         let client = client(&settings.url)?;
-        let (wanted, waiting) = (Wanted::default(), VecDeque::new());
+        let (mut wanted, waiting) = (Wanted::default(), VecDeque::new());
+        for (kind, name) in listener.wants() {
+            wanted.want(&Channel { kind, name });
+        }
         Ok(Self { settings, client, orders, metrics, listener, wanted, waiting })
     }
 
@@ -127,7 +132,10 @@ impl Courier {
 
     /// Serves as long as the lines hold.
     async fn attend(&mut self, lines: &mut Lines) -> End {
+        let mut seconds = interval(SECOND);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            self.let_speak();
             if let Some(first) = self.waiting.pop_front() {
                 match self.carry_out(first, lines).await {
                     Ok(()) => continue,
@@ -137,6 +145,10 @@ impl Courier {
             let done = tokio::select! {
                 biased;
                 pushed = lines.pushed.recv() => self.hear(pushed),
+                _ = seconds.tick() => {
+                    self.listener.look();
+                    Ok(())
+                }
                 order = self.orders.recv_async() => match order {
                     Ok(order) => self.carry_out(order, lines).await,
                     Err(_) => return End::Done,
@@ -145,6 +157,15 @@ impl Courier {
             if let Err(error) = done {
                 return End::Broken(error);
             }
+        }
+    }
+
+    /// What the listener has to say goes first.
+    fn let_speak(&mut self) {
+        while let Some(Said { channel, is_sharded, payload }) = self.listener.to_say() {
+            let weight = weight(&channel, &payload);
+            self.metrics.waiting_bytes.fetch_add(weight, Ordering::Relaxed);
+            self.waiting.push_front(Order::Publish { channel, is_sharded, payload });
         }
     }
 
@@ -252,6 +273,15 @@ impl Courier {
                 );
                 tolerate(counted.map(drop))?;
             }
+            Order::Leave(said) => {
+                if let Some(Said { channel, is_sharded, payload }) = self.listener.farewell() {
+                    let weight = weight(&channel, &payload);
+                    self.metrics.waiting_bytes.fetch_add(weight, Ordering::Relaxed);
+                    let last = vec![Order::Publish { channel, is_sharded, payload }];
+                    self.publish(last, lines).await?;
+                }
+                drop(said);
+            }
             Order::Publish { .. } => {}
         }
         Ok(())
@@ -261,11 +291,13 @@ impl Courier {
     /// whether anybody holds a link.
     async fn rest(&mut self, pause: Duration) -> bool {
         sleep(pause).await;
+        self.listener.look();
         loop {
             match self.orders.try_recv() {
                 Ok(Order::Want(channel)) => drop(self.wanted.want(&channel)),
                 Ok(Order::Forgo(channel)) => drop(self.wanted.forgo(&channel)),
                 Ok(Order::Count(_, done)) => done(None),
+                Ok(Order::Leave(said)) => drop(said),
                 Ok(order) => self.waiting.push_back(order),
                 Err(flume::TryRecvError::Empty) => break,
                 Err(flume::TryRecvError::Disconnected) => return false,

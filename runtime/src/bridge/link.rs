@@ -44,11 +44,36 @@ pub(crate) trait Listener: Send + 'static {
     /// Something was published. For a pattern, `channel` is the name that matched.
     fn message(&mut self, channel: &str, payload: Bytes);
 
+    /// Channels that it wants from the first moment on.
+    fn wants(&self) -> Vec<(Kind, Arc<str>)> {
+        Vec::new()
+    }
+
+    /// Something that it has to say now: asked after everything that it is told, and every second.
+    fn to_say(&mut self) -> Option<Said> {
+        None
+    }
+
+    /// What it has to say at its end.
+    fn farewell(&mut self) -> Option<Said> {
+        None
+    }
+
+    /// Some time has passed. Also while Redis is away.
+    fn look(&mut self) {}
+
     /// Redis is there, and every channel that is wanted is subscribed to: at the start and after each break.
     fn up(&mut self) {}
 
     /// Redis is away. What is published meanwhile is not heard here, ever.
     fn down(&mut self) {}
+}
+
+/// What is to be published, and where.
+pub(crate) struct Said {
+    pub(crate) channel: Arc<str>,
+    pub(crate) is_sharded: bool,
+    pub(crate) payload: Bytes,
 }
 
 /// What the bridge counts. Gauges say so.
@@ -80,10 +105,16 @@ pub(crate) struct Link {
 
 /// What the thread is told.
 pub(super) enum Order {
-    Publish { channel: Arc<str>, is_sharded: bool, payload: Bytes },
+    Publish {
+        channel: Arc<str>,
+        is_sharded: bool,
+        payload: Bytes,
+    },
     Want(Channel),
     Forgo(Channel),
     Count(Channel, OnCount),
+    /// The node ends: say so, and then drop this.
+    Leave(std::sync::mpsc::Sender<()>),
 }
 
 /// Called once with how many hear a channel; `None` if Redis could not tell.
@@ -130,6 +161,15 @@ impl Link {
             return false;
         }
         self.orders.send(Order::Publish { channel, is_sharded, payload }).is_ok()
+    }
+
+    /// Has the listener's last words published, and waits for that.
+    pub(crate) fn leave(&self, patience: Duration) {
+        let (sender, said) = std::sync::mpsc::channel();
+        if self.orders.send(Order::Leave(sender)).is_ok() {
+            // It ends without a word when the other end is dropped.
+            let _ = said.recv_timeout(patience);
+        }
     }
 
     /// Asks how many connections hear a channel. Redis is asked before what is published next.

@@ -17,4 +17,4 @@ mod link;
 mod tests;
 
 pub(crate) use channel::Kind;
-pub(crate) use link::{Link, Listener, RedisSettings};
+pub(crate) use link::{Link, Listener, RedisSettings, Said};

@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use yamabiko_protocol::cluster::{Dialect, Message, Packet, Target as Opts, Unwritable, Value};
+use yamabiko_protocol::engine::Owner;
 use yamabiko_protocol::limits::ClusterLimits;
 use yamabiko_protocol::parser::Parser;
 
@@ -14,12 +15,14 @@ use super::asked::{Asked, Sought};
 use super::portrait;
 use super::wire::{Heard, OldQuestion, Place, Return, Said, Wire};
 use crate::application::NamespaceId;
-use crate::bridge::Listener;
+use crate::bridge::{Kind, Listener, Said as Saying};
 use crate::broadcast::{Broadcast, Target};
 use crate::gathering::{News, Tidings};
 use crate::inquiry::Item;
 use crate::interest::{Directory, ShardSet};
 use crate::mesh::Parcel;
+use crate::metrics::ShardMetrics;
+use crate::nodes::{self, Members, Roll, Whose};
 use crate::operation::{Operation, Order};
 use crate::outside::Outside;
 use crate::packet::Encoded;
@@ -41,6 +44,11 @@ pub(crate) struct Ear {
     pub(crate) shards: Outside,
     pub(crate) asked: Arc<Asked>,
     pub(crate) metrics: Arc<EarMetrics>,
+    pub(crate) members: Members,
+    pub(crate) roll: Arc<Roll>,
+    pub(crate) clock: Instant,
+    /// Those of all shards.
+    pub(crate) node: Arc<[Arc<ShardMetrics>]>,
 }
 
 /// What the ear counts.
@@ -61,18 +69,62 @@ type Why = &'static str;
 
 impl Listener for Ear {
     fn message(&mut self, channel: &str, payload: Bytes) {
-        let Some(card) = self.namespace_of(channel) else { return };
-        if let Err(why) = self.listen(&card, channel, &payload) {
+        let heard = match self.namespace_of(channel) {
+            Some(card) => self.listen(&card, channel, &payload),
+            None if channel == nodes::channel(&self.wire.prefix) => {
+                let now_ms = self.now_ms();
+                self.members.hear(now_ms, &payload)
+            }
+            None => Ok(()),
+        };
+        if let Err(why) = heard {
             // Once for each would let anybody fill the log.
             if self.metrics.malformed.fetch_add(1, Ordering::Relaxed) == 0 {
                 tracing::warn!(channel, why, "a message of the cluster makes no sense");
             }
         }
     }
+
+    fn wants(&self) -> Vec<(Kind, Arc<str>)> {
+        let kind = if self.wire.is_sharded() { Kind::Sharded } else { Kind::Plain };
+        vec![(kind, nodes::channel(&self.wire.prefix).into())]
+    }
+
+    fn to_say(&mut self) -> Option<Saying> {
+        let clients = self.node.iter().map(|shard| shard.sessions.value()).sum();
+        let words = self.members.to_say(self.now_ms(), clients)?;
+        let channel = nodes::channel(&self.wire.prefix).into();
+        Some(Saying { channel, is_sharded: self.wire.is_sharded(), payload: words.into() })
+    }
+
+    fn farewell(&mut self) -> Option<Saying> {
+        let channel = nodes::channel(&self.wire.prefix).into();
+        let payload = self.members.farewell(self.now_ms()).into();
+        Some(Saying { channel, is_sharded: self.wire.is_sharded(), payload })
+    }
+
+    fn look(&mut self) {
+        let now_ms = self.now_ms();
+        self.members.look(now_ms);
+    }
+
+    fn up(&mut self) {
+        let now_ms = self.now_ms();
+        self.members.up(now_ms);
+    }
+
+    fn down(&mut self) {
+        let now_ms = self.now_ms();
+        self.members.down(now_ms);
+    }
 }
 
 /// What it is.
 impl Ear {
+    fn now_ms(&self) -> u64 {
+        self.clock.elapsed().as_millis() as u64
+    }
+
     fn listen(&self, card: &Card, channel: &str, payload: &[u8]) -> Result<(), Why> {
         let (namespace, name) = (card.id, &*card.name);
         let Some(place) = self.wire.identify(name, channel) else { return Ok(()) };
@@ -294,12 +346,17 @@ impl Ear {
     fn interested(&self, namespace: NamespaceId, room: Option<&str>) -> ShardSet {
         match room.and_then(crate::broadcast::own_id) {
             // An id leads to its shard, but sockets that came back have moved.
-            Some(id) if usize::from(id.owner().shard) < self.shards.shards() => self
+            Some(id) if self.is_ours(id.owner()) => self
                 .directory
                 .look_up(namespace, room.unwrap_or(EVERYONE))
                 .union(ShardSet::only(id.owner().shard)),
             _ => self.directory.look_up(namespace, room.unwrap_or(EVERYONE)),
         }
+    }
+
+    fn is_ours(&self, owner: Owner) -> bool {
+        usize::from(owner.shard) < self.shards.shards()
+            && self.roll.whose(owner.node) == Whose::Ours
     }
 
     fn meant(&self, namespace: NamespaceId, target: &Target) -> ShardSet {

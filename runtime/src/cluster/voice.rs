@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use yamabiko_protocol::cluster::sharded::Mode;
 use yamabiko_protocol::cluster::{Message, Packet};
@@ -18,6 +20,12 @@ use crate::operation::Operation;
 use crate::outside::Outside;
 use crate::packet::Encoded;
 use crate::settings::Adapter;
+
+/// How long a node that starts waits for Redis, and then for the others: nobody else shall have its slot.
+const ARRIVAL: Duration = Duration::from_secs(1);
+const INTRODUCTIONS: Duration = Duration::from_millis(150);
+/// How long one that ends waits until it has said so.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// How a node stands with its cluster: counters since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -77,6 +85,22 @@ impl Voice {
             taken: count(&ear.taken),
             unwanted: count(&ear.unwanted),
             malformed: count(&ear.malformed),
+        }
+    }
+
+    /// Tells others that this node ends.
+    pub(crate) fn leave(&self) {
+        self.mouth.link.leave(FAREWELL);
+    }
+
+    /// Waits until others know of this node and it of them, if that does not take long.
+    pub(crate) fn arrive(&self) {
+        let until = Instant::now() + ARRIVAL;
+        while !self.mouth.link.metrics().is_up.load(Ordering::Relaxed) && Instant::now() < until {
+            thread::sleep(Duration::from_millis(5));
+        }
+        if self.mouth.link.metrics().is_up.load(Ordering::Relaxed) {
+            thread::sleep(INTRODUCTIONS);
         }
     }
 

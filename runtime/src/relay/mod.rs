@@ -19,4 +19,4 @@ mod trust;
 pub(crate) use greeting::Greeting;
 pub(crate) use origin::{HOPS_MAX, Origin};
 pub(crate) use pair::Relay;
-pub(crate) use trust::Trust;
+pub(crate) use trust::{Trust, signer};

@@ -141,7 +141,7 @@ fn is_in(networks: &[IpNet], address: IpAddr) -> bool {
     networks.iter().any(|network| network.contains(&address))
 }
 
-fn signer(secret: &Secret) -> Hmac<Sha256> {
+pub(crate) fn signer(secret: &Secret) -> Hmac<Sha256> {
     Hmac::new_from_slice(secret.as_bytes()).expect("HMAC takes keys of any length")
 }
 
