@@ -1,20 +1,21 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
-//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `HOOKS`, `REDIS` (its URL), `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. Prints
 //! `ready <port>`.
 #![allow(clippy::print_stdout)]
 
 use std::env;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
-use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
+use yamabiko::http::{Cookie, Cors, HeaderValue, Origins, StatusCode};
 use yamabiko::{
-    App, Config, ConnectionStateRecovery, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject,
-    RequestExt, Server, Socket,
+    App, Config, ConnectionStateRecovery, Core, Event, Failure, Namespace, RawArgs, Redis, Regex,
+    Reject, RequestExt, RequestHead, Server, Socket,
 };
 
 #[derive(Serialize)]
@@ -115,6 +116,38 @@ fn strict() -> Namespace {
         .on("message-with-ack", |_: Socket, args: RawArgs| args)
 }
 
+/// What was refused on any core, in order: `code message`.
+type Refusals = Arc<Mutex<Vec<String>>>;
+
+/// With `HOOKS=1`: refuses, late, whose query asks for it, adds headers, and remembers what was refused.
+fn with_hooks(app: App, core: Core, refusals: Refusals) -> App {
+    let noted = Arc::clone(&refusals);
+    let told = Namespace::new()
+        .on("refusals", move |_: Socket| {
+            refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        })
+        .on("upgraded", |socket: Socket| socket.upgraded())
+        .on("big", |socket: Socket, bytes: usize, compress: bool| {
+            socket.compress(compress).emit("said", &"x".repeat(bytes))
+        })
+        .on_upgrade(async |socket: Socket| socket.emit("said", &"upgrade"));
+    app.namespace("/hooks", told)
+        .allow_request(async move |request: &RequestHead| {
+            core.sleep(Duration::from_millis(5)).await;
+            request.query("refuse").map_or(Ok(()), |message| Err(message.into()))
+        })
+        .initial_headers(|_, headers| {
+            headers.insert("x-initial", HeaderValue::from_static("1"));
+        })
+        .headers(|_, headers| {
+            headers.insert("x-every", HeaderValue::from_static("1"));
+        })
+        .on_connection_error(move |error| {
+            let text = format!("{} {}", error.code(), error.message());
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        })
+}
+
 fn variable<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok()?.parse().ok()
 }
@@ -168,9 +201,10 @@ fn config() -> Config {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Server::new(config()).run(|_core| {
+    let refusals = Refusals::default();
+    Server::new(config()).run(move |core| {
         let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
-        App::new()
+        let app = App::new()
             .namespace("/", echoes())
             .namespace("/custom", echoes())
             .namespace("/denied", denied())
@@ -181,7 +215,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .post("/anywhere", async |mut request| {
                 request.bytes().await?;
                 Err::<(), _>(Failure::from(StatusCode::NOT_FOUND))
-            })
+            });
+        match variable("HOOKS") == Some(1) {
+            true => with_hooks(app, core, Arc::clone(&refusals)),
+            false => app,
+        }
     })?;
     Ok(())
 }

@@ -88,6 +88,7 @@
 //! |---|---|
 //! | `app` | what an application is made of, and applications mounted in it |
 //! | [`http`] | routers, layers, files, bodies in pieces |
+//! | [`engine`] | requests of Socket.IO's own path: who may begin a session, headers, refusals |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
 //! | `actor` | the other style: one value for each client, one thing at a time |
@@ -112,6 +113,7 @@ mod config;
 mod data;
 pub mod demo;
 mod dispatch;
+pub mod engine;
 mod handle;
 mod handler;
 mod handshake;
@@ -145,6 +147,7 @@ pub use app::App;
 pub use blocking::blocking;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
+pub use engine::{ConnectionError, RequestHead};
 pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
@@ -167,5 +170,5 @@ pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
     ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs, EmitError, Gone,
-    JoinError, RawArgs, Redis, ServeError, Settings, ShardMetrics, Unreached,
+    HttpCompression, JoinError, RawArgs, Redis, ServeError, Settings, ShardMetrics, Unreached,
 };

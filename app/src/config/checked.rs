@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::{ConnectionStateRecovery, Redis, Settings};
+use yamabiko_runtime::{ConnectionStateRecovery, HttpCompression, Redis, Settings};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -156,6 +156,7 @@ impl Options {
         if let Some(names) = &self.transports {
             (settings.polling, settings.websocket) = transports(names)?;
         }
+        settings.http_compression = self.http_compression()?;
         settings.cors = self.cors()?;
         settings.connection_state_recovery = self.recovery()?;
         settings.redis = self.redis()?;
@@ -183,6 +184,8 @@ impl Options {
         let address = settings.listen;
         let recovery = settings.connection_state_recovery.as_ref();
         let below = Self {
+            http_compression: Some(settings.http_compression.is_some()),
+            http_compression_threshold: settings.http_compression.map(|it| it.threshold),
             connection_state_recovery: Some(recovery.is_some()),
             max_disconnection_duration: recovery.map(|it| it.max_disconnection_duration.into()),
             skip_middlewares: recovery.map(|it| it.skip_middlewares),
@@ -206,6 +209,16 @@ impl Options {
         let listen = self.listen.unwrap_or(Listen { address: default.ip(), port: None });
         let port = self.port.or(listen.port).unwrap_or(default.port());
         SocketAddr::new(listen.address, port)
+    }
+
+    fn http_compression(&self) -> Result<Option<HttpCompression>, ConfigError> {
+        let threshold = self.http_compression_threshold;
+        if !self.http_compression.unwrap_or(true) {
+            let others = [("http-compression-threshold", threshold.is_some())];
+            return needs_none("http-compression", &others);
+        }
+        let default = HttpCompression::default();
+        Ok(Some(HttpCompression { threshold: threshold.unwrap_or(default.threshold) }))
     }
 
     fn recovery(&self) -> Result<Option<ConnectionStateRecovery>, ConfigError> {
@@ -379,6 +392,7 @@ mod tests {
             "--redis=redis://there/1",
             "--connection-state-recovery",
             "--max-disconnection-duration=30s",
+            "--http-compression-threshold=99",
         ];
         let printed = flags(&arguments).effective().unwrap().to_toml().unwrap();
         let again = Options::from_toml(&printed).unwrap();
@@ -407,6 +421,10 @@ mod tests {
             (&["--cors-origin", ","], "cors-origin"),
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
+            (
+                &["--http-compression", "false", "--http-compression-threshold", "1"],
+                "http-compression-threshold needs http-compression",
+            ),
             (&["--redis-key", "x"], "redis-key needs redis"),
             (&["--skip-middlewares", "false"], "skip-middlewares needs connection-state-recovery"),
         ] {
