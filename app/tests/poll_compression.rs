@@ -307,3 +307,23 @@ fn it_can_be_turned_off_and_told_from_where_on() {
     assert_eq!(heard(&mut poller, "[\"say\",9000,true]").0, None);
     assert_eq!(heard(&mut poller, "[\"say\",10000,true]").0.as_deref(), Some("gzip"));
 }
+
+#[test]
+fn what_is_being_compressed_when_the_server_stops_still_comes() {
+    let server = Server::start(1);
+    let mut pollers: Vec<_> = (0..6).map(|_| Poller::open(server.address())).collect();
+    for poller in &mut pollers {
+        poller.polls.send(get(&target(poller), "Accept-Encoding: gzip\r\n"));
+        poller.emit(&format!("[\"message\",\"{}\"]", text(900_000)));
+    }
+    server.terminate();
+    for poller in &mut pollers {
+        let head = poller.polls.head().expect("an answer");
+        assert_eq!((head.status, head.header("content-encoding")), (200, Some("gzip")));
+        let bytes = poller.polls.read_to_end();
+        let mut plain = String::new();
+        flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut plain).unwrap();
+        assert!(plain == format!("42[\"message-back\",\"{}\"]", text(900_000)));
+    }
+    server.wait_for_exit();
+}
