@@ -1,7 +1,7 @@
 //! The application that official clients are tested against.
 //!
 //! Environment: `PORT`, `SHARDS`, `PARSER` (`msgpack`), `EIO_PATH`, `ALLOW_EIO3`, `CORS` (an origin or `*`),
-//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `REDIS` (its URL), `ADAPTER` (a
+//! `COOKIE`, `MAX_HTTP_BUFFER_SIZE`, `OUTBOX_BYTES_MAX`, `RECOVERY`, `HOOKS`, `REDIS` (its URL), `ADAPTER` (a
 //! subscription mode: the sharded one), `SPECIFIC`, `LOG`; in milliseconds `PING_INTERVAL`, `PING_TIMEOUT`,
 //! `CONNECT_TIMEOUT`, `UPGRADE_TIMEOUT`, `HEADER_TIMEOUT`, `BODY_TIMEOUT`, `KEEP_ALIVE_TIMEOUT`. What else
 //! there is has the server's own variables. Prints `ready <port>`.
@@ -9,13 +9,15 @@
 
 use std::env;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use yamabiko::http::{Cookie, Cors, Origins, StatusCode};
+use yamabiko::http::{Cookie, Cors, HeaderValue, Origins, StatusCode};
 use yamabiko::{
     AcksFailure, Adapter, App, Binary, Broadcast, Config, ConfigError, ConnectionStateRecovery,
-    Core, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject, RequestExt, Server, Socket,
+    Core, Event, Failure, Namespace, RawArgs, Redis, Regex, Reject, RequestExt, RequestHead,
+    Server, Socket,
 };
 
 #[derive(Serialize)]
@@ -225,6 +227,38 @@ fn strict() -> Namespace {
         .on("message-with-ack", |_: Socket, args: RawArgs| args)
 }
 
+/// What was refused on any core, in order: `code message`.
+type Refusals = Arc<Mutex<Vec<String>>>;
+
+/// With `HOOKS=1`: refuses, late, whose query asks for it, adds headers, and remembers what was refused.
+fn with_hooks(app: App, core: Core, refusals: Refusals) -> App {
+    let noted = Arc::clone(&refusals);
+    let told = Namespace::new()
+        .on("refusals", move |_: Socket| {
+            refusals.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        })
+        .on("upgraded", |socket: Socket| socket.upgraded())
+        .on("big", |socket: Socket, bytes: usize, compress: bool| {
+            socket.compress(compress).emit("said", &"x".repeat(bytes))
+        })
+        .on_upgrade(async |socket: Socket| socket.emit("said", &"upgrade"));
+    app.namespace("/hooks", told)
+        .allow_request(async move |request: &RequestHead| {
+            core.sleep(Duration::from_millis(5)).await;
+            request.query("refuse").map_or(Ok(()), |message| Err(message.into()))
+        })
+        .initial_headers(|_, headers| {
+            headers.insert("x-initial", HeaderValue::from_static("1"));
+        })
+        .headers(|_, headers| {
+            headers.insert("x-every", HeaderValue::from_static("1"));
+        })
+        .on_connection_error(move |error| {
+            let text = format!("{} {}", error.code(), error.message());
+            noted.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+        })
+}
+
 fn variable<T: FromStr>(name: &str) -> Option<T> {
     env::var(name).ok()?.parse().ok()
 }
@@ -284,12 +318,13 @@ fn config() -> Result<Config, ConfigError> {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let filter = variable::<String>("LOG").unwrap_or_else(|| "warn".into());
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Server::new(config()?).run(|core| {
+    let refusals = Refusals::default();
+    Server::new(config()?).run(move |core| {
         let dynamic = Regex::new("^/dynamic-[0-9]+$").expect("a good pattern");
-        App::new()
+        let app = App::new()
             .namespace("/", echoes())
             .namespace("/custom", echoes())
-            .namespace("/operations", operations(core))
+            .namespace("/operations", operations(core.clone()))
             .namespace("/denied", denied())
             .namespace("/late", late())
             .namespace("/strict", strict())
@@ -298,7 +333,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .post("/anywhere", async |mut request| {
                 request.bytes().await?;
                 Err::<(), _>(Failure::from(StatusCode::NOT_FOUND))
-            })
+            });
+        match variable("HOOKS") == Some(1) {
+            true => with_hooks(app, core, Arc::clone(&refusals)),
+            false => app,
+        }
     })?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{Dispatch, Failure, Files, IntoResponse, Next, Prefix, Request, Route, Router};
 use crate::namespace::Namespace;
@@ -20,6 +21,7 @@ pub struct App {
     /// Whom to tell where it ended up, relative to this app.
     on_mount: Vec<(String, OnMount)>,
     pub(crate) hooks: Hooks,
+    pub(crate) engine: Engine,
 }
 
 /// An application that knows where it is.
@@ -28,6 +30,7 @@ pub(crate) struct Settled {
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) site: Rc<Dispatch>,
     pub(crate) hooks: Hooks,
+    pub(crate) engine: Engine,
 }
 
 type OnMount = Box<dyn FnOnce(&str)>;
@@ -97,6 +100,7 @@ impl App {
         let on_mount = app.on_mount.into_iter().map(|(inner, call)| (below(&path, &inner), call));
         self.on_mount.extend(on_mount);
         self.hooks.take_in(app.hooks);
+        self.engine.take_in(app.engine);
         self.router = self.router.nest(&path, app.router);
         self
     }
@@ -116,8 +120,8 @@ impl App {
         if !self.namespaces.iter().any(|(name, _)| name == "/") {
             self.namespaces.insert(0, ("/".into(), Namespace::new()));
         }
-        let Self { namespaces, patterns, hooks, router, .. } = self;
-        Settled { namespaces, patterns, site: router.into_dispatch(), hooks }
+        let Self { namespaces, patterns, hooks, engine, router, .. } = self;
+        Settled { namespaces, patterns, site: router.into_dispatch(), hooks, engine }
     }
 
     fn routed(mut self, change: impl FnOnce(Router) -> Router) -> Self {

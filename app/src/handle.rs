@@ -158,8 +158,8 @@ impl Meant {
         self
     }
 
-    /// Whether it may be compressed: yes, unless told. **Without effect** until there is WebSocket
-    /// compression.
+    /// Whether it may be compressed: yes, unless told. An answer to a poll with nothing in it that may be is
+    /// sent as it is (`http-compression`). WebSockets are not compressed.
     pub fn compress(mut self, may: bool) -> Self {
         self.whom.target.compress = may;
         self

@@ -88,6 +88,7 @@
 //! |---|---|
 //! | `app` | what an application is made of, and applications mounted in it |
 //! | [`http`] | routers, layers, files, bodies in pieces |
+//! | [`engine`] | requests of Socket.IO's own path: who may begin a session, headers, refusals |
 //! | `namespace`, `handler`, `answer` | handlers; their arguments; what becomes of what they return |
 //! | `pattern`, `space` | dynamic namespaces; the namespaces of a core |
 //! | `actor` | the other style: one value for each client, one thing at a time |
@@ -114,6 +115,7 @@ mod data;
 pub mod demo;
 mod dispatch;
 mod emitter;
+pub mod engine;
 mod handle;
 mod handler;
 mod handshake;
@@ -148,6 +150,7 @@ pub use blocking::blocking;
 pub use broadcast::Broadcast;
 pub use config::{Config, ConfigError, LogFormat, Options, ServeClient};
 pub use emitter::{Addressed, Emitter};
+pub use engine::{ConnectionError, RequestHead};
 pub use handle::{Handle, Meant, TellError};
 pub use handler::{EventHandler, marker};
 pub use handshake::Handshake;
@@ -170,6 +173,6 @@ pub use yamabiko_protocol::parser::{Args, ArgsError, Event, Parser};
 pub use yamabiko_protocol::socket::Binary;
 pub use yamabiko_runtime::{
     Adapter, Cluster, ClusterState, ConnectionStateRecovery, Count, DisconnectReason, EmitArgs,
-    EmitError, EmitterError, Gone, IpNet, JoinError, NodeInfo, RawArgs, Redis, Secret, ServeError,
-    Settings, ShardMetrics, Unreached,
+    EmitError, EmitterError, Gone, HttpCompression, IpNet, JoinError, NodeInfo, RawArgs, Redis,
+    Secret, ServeError, Settings, ShardMetrics, Unreached,
 };

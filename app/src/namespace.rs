@@ -39,6 +39,7 @@ pub struct Namespace {
     /// The types of its actors.
     pub(crate) actors: Vec<TypeId>,
     pub(crate) on_connect: Vec<OnConnect>,
+    pub(crate) on_upgrade: Vec<OnConnect>,
     pub(crate) on_disconnecting: Vec<OnDisconnect>,
     pub(crate) on_disconnect: Vec<OnDisconnect>,
     pub(crate) middleware: Vec<Link>,
@@ -99,11 +100,19 @@ impl Namespace {
         F: AsyncFn(Socket) -> R + 'static,
         R: Outcome + 'static,
     {
-        let handler = Rc::new(handler);
-        self.on_connect.push(Box::new(move |socket| {
-            let handler = Rc::clone(&handler);
-            socket.clone().run(async move { handler(socket.clone()).await.settle(&socket) });
-        }));
+        self.on_connect.push(greeting(handler));
+        self
+    }
+
+    /// Called with each connected socket whose connection has changed from polling to WebSocket: Socket.IO's
+    /// `upgrade` of `socket.conn`. A client that upgrades before it connects to the namespace is not among
+    /// them; [`Socket::upgraded`] tells of both.
+    pub fn on_upgrade<F, R>(mut self, handler: F) -> Self
+    where
+        F: AsyncFn(Socket) -> R + 'static,
+        R: Outcome + 'static,
+    {
+        self.on_upgrade.push(greeting(handler));
         self
     }
 
@@ -312,6 +321,18 @@ impl Namespace {
         self.on_room.push(Box::new(handler));
         self
     }
+}
+
+fn greeting<F, R>(handler: F) -> OnConnect
+where
+    F: AsyncFn(Socket) -> R + 'static,
+    R: Outcome + 'static,
+{
+    let handler = Rc::new(handler);
+    Box::new(move |socket| {
+        let handler = Rc::clone(&handler);
+        socket.clone().run(async move { handler(socket.clone()).await.settle(&socket) });
+    })
 }
 
 fn farewell<F, R>(handler: F) -> OnDisconnect

@@ -1,19 +1,23 @@
 //! An app on its shard: how the shard's events reach the handlers.
 
 use std::cell::RefCell;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
+use ::http::HeaderMap;
+use yamabiko_protocol::engine::Rejection;
 use yamabiko_protocol::http::{Head, Method};
 use yamabiko_protocol::parser::{Args, Event};
 use yamabiko_runtime::{
-    Application, DisconnectReason, Exchange, HttpReply, NamespaceId, RoomChange, ServerReply,
-    Shard, SocketKey, SocketState,
+    Application, Decision, DisconnectReason, EngineHooks, Exchange, HttpReply, NamespaceId,
+    RoomChange, ServerReply, Shard, SocketKey, SocketState,
 };
 
 use crate::app::{App, Settled};
 use crate::assign;
 use crate::data::EMPTY;
 use crate::dispatch;
+use crate::engine::Engine;
 use crate::hooks::Hooks;
 use crate::http::{Dispatch, answering};
 use crate::room::Room;
@@ -28,13 +32,14 @@ pub(crate) struct Running {
     site: Rc<Dispatch>,
     bundle: Option<Bundle>,
     hooks: RefCell<Hooks>,
+    engine: Rc<Engine>,
 }
 
 impl Running {
     pub(crate) fn new(app: App, bundle: Option<Bundle>, shard: Shard) -> Self {
-        let Settled { namespaces, patterns, site, hooks } = app.settle();
+        let Settled { namespaces, patterns, site, hooks, engine } = app.settle();
         let spaces = Rc::new(Spaces::new(shard.clone(), namespaces, patterns));
-        Self { shard, spaces, site, bundle, hooks: hooks.into() }
+        Self { shard, spaces, site, bundle, hooks: hooks.into(), engine: engine.into() }
     }
 
     /// A socket, and what is known of it for as long as the call lasts.
@@ -161,6 +166,35 @@ impl Application for Running {
         let inner = state?.downcast_ref::<Inner>()?;
         let data = inner.rare().and_then(|rare| rare.data.borrow().clone());
         Some(data.unwrap_or_else(|| EMPTY.into()))
+    }
+
+    fn engine_hooks(&self) -> EngineHooks {
+        EngineHooks { upgraded: self.spaces.hear_of_upgrades(), ..self.engine.hooks() }
+    }
+
+    fn allow_request(&self, head: &Head<'_>, address: SocketAddr, decision: Decision) {
+        self.engine.decide(&self.shard, head, address, decision);
+    }
+
+    fn engine_headers(
+        &self,
+        head: &Head<'_>,
+        address: SocketAddr,
+        is_initial: bool,
+        headers: &mut HeaderMap,
+    ) {
+        self.engine.put_headers(head, address, is_initial, headers);
+    }
+
+    fn connection_error(&self, head: &Head<'_>, address: SocketAddr, rejection: &Rejection<'_>) {
+        self.engine.tell_error(head, address, rejection);
+    }
+
+    fn upgraded(&self, key: SocketKey, _: NamespaceId, state: Option<&SocketState>) {
+        let Some((socket, inner)) = self.socket(key, state) else { return };
+        for handler in &inner.space.handlers.on_upgrade {
+            handler(socket.clone());
+        }
     }
 
     fn file(&self, head: &Head<'_>) -> Option<HttpReply> {

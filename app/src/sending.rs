@@ -39,7 +39,8 @@ impl Socket {
         Sending::of(self).volatile()
     }
 
-    /// Whether what is sent may be compressed. **Without effect** until there is WebSocket compression.
+    /// Whether what is sent may be compressed: yes, unless told. An answer to a poll with nothing in it that may
+    /// be is sent as it is (`http-compression`). WebSockets are not compressed.
     pub fn compress(&self, may: bool) -> Sending<'_> {
         Sending::of(self).compress(may)
     }

@@ -95,6 +95,15 @@ impl Socket {
         self.shard.transport(self.key)
     }
 
+    /// Whether its connection began with polling and is a WebSocket now: Socket.IO's `socket.conn.upgraded`.
+    ///
+    /// # Errors
+    /// The socket has disconnected.
+    pub fn upgraded(&self) -> Result<bool, Gone> {
+        let began = self.handshake()?.query("transport");
+        Ok(self.transport()? == "websocket" && began.as_deref() != Some("websocket"))
+    }
+
     /// What is known of the client since its handshake, such as its address, its revision of the protocol and
     /// the headers that it sent: Socket.IO's `socket.handshake` and what else is of use of `socket.conn`.
     ///

@@ -50,6 +50,13 @@ impl Spaces {
         }
     }
 
+    /// Whether any of them has a handler of upgrades.
+    pub(crate) fn hear_of_upgrades(&self) -> bool {
+        let declared = self.declared.iter().map(|(_, handlers)| handlers);
+        let mut all = declared.chain(self.patterns.iter().map(|pattern| &pattern.handlers));
+        all.any(|handlers| !handlers.on_upgrade.is_empty())
+    }
+
     /// Whether a pattern takes that name, or may do so when it is asked.
     pub(crate) fn may_have(&self, name: &str) -> bool {
         self.patterns.iter().any(|pattern| match &pattern.matcher {

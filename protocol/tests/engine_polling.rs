@@ -51,6 +51,32 @@ fn initial_messages_join_the_handshake_in_revision_4() {
     assert!(world.answer(0).1.ends_with("}\u{1e}4hello"));
 }
 
+/// As in the reference one packet that may be compressed is enough for all that go together.
+#[test]
+fn a_payload_may_be_compressed_if_one_of_its_packets_may() {
+    for revision in BOTH {
+        let mut world = World::polling(revision);
+        assert!(world.response(0).compress, "the handshake");
+        let send = |world: &mut World, compress| {
+            world.call(|session, _, fx| session.send_with(text("a"), compress, fx))
+        };
+        for (flags, expected) in [
+            (&[false][..], false),
+            (&[true], true),
+            (&[false, true, false], true),
+            (&[false, false], false),
+        ] {
+            for &compress in flags {
+                assert!(send(&mut world, compress));
+            }
+            let get = world.get();
+            assert_eq!(world.response(get).compress, expected, "{flags:?}");
+        }
+        let post = world.post(&one(revision, "4x"));
+        assert!(!world.response(post).compress);
+    }
+}
+
 #[test]
 fn the_first_poll_of_revision_3_holds_only_the_handshake() {
     let mut world = World::open(opening(Revision::V3, Transport::Polling), settings());

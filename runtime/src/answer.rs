@@ -3,9 +3,12 @@
 use std::io::Write as _;
 
 use yamabiko_protocol::engine::Response;
-use yamabiko_protocol::http::{BodyLength, Head, HeadParser, Method, reason};
+use yamabiko_protocol::http::{
+    BodyLength, Encoding, Head, HeadParser, Method, preferred_encoding, reason,
+};
 
 use crate::application::HttpReply;
+use crate::compressor::OFFERED;
 use crate::connection::{ConnectionKey, Http, Phase};
 use crate::response_body::put_fields;
 use crate::session::SessionKey;
@@ -96,7 +99,7 @@ impl State {
         }
     }
 
-    fn add_extra(&mut self, key: ConnectionKey, lines: Vec<u8>) {
+    pub(crate) fn add_extra(&mut self, key: ConnectionKey, lines: Vec<u8>) {
         if let Some(http) = self.http(key).filter(|_| !lines.is_empty()) {
             let mut all = http.answer.extra.take().map(Vec::from).unwrap_or_default();
             all.extend(lines);
@@ -109,14 +112,41 @@ impl State {
         self.http(key).and_then(|http| http.answer.extra.take()).unwrap_or_default()
     }
 
+    /// Notes how the answer to a poll may be compressed.
+    pub(crate) fn note_encoding(&mut self, key: ConnectionKey, head: &Head<'_>) {
+        if self.settings.http_compression.is_some()
+            && let Some(accept) = head.header("accept-encoding")
+            && let Some(http) = self.http(key)
+        {
+            http.answer.encoding = preferred_encoding(accept, &OFFERED);
+        }
+    }
+
     /// Answers with what a session said.
-    pub(crate) fn respond(&mut self, key: ConnectionKey, response: &Response) {
+    pub(crate) fn respond(&mut self, key: ConnectionKey, response: Response) {
+        match self.coding_of(key, &response) {
+            Some(encoding) => self.respond_compressed(key, response, encoding),
+            None => self.respond_body(key, &response, None, &response.body),
+        }
+    }
+
+    /// Answers with what a session said, and this as its body.
+    pub(crate) fn respond_body(
+        &mut self,
+        key: ConnectionKey,
+        response: &Response,
+        encoding: Option<Encoding>,
+        body: &[u8],
+    ) {
         let Some(http) = self.http(key) else { return };
         let no_store = response.is_no_store();
         let no_xss = no_store && http.answer.no_xss_header;
         let fields = |out: &mut Vec<u8>| {
             if let Some(content_type) = response.content_type {
                 field(out, "Content-Type", content_type);
+            }
+            if let Some(encoding) = encoding {
+                field(out, "Content-Encoding", encoding.name());
             }
             if no_store {
                 out.extend_from_slice(b"cache-control: no-store\r\n");
@@ -125,7 +155,7 @@ impl State {
                 out.extend_from_slice(b"X-XSS-Protection: 0\r\n");
             }
         };
-        self.write_answer(key, response.status, fields, &response.body);
+        self.write_answer(key, response.status, fields, body);
     }
 
     /// Answers with a status and nothing else.

@@ -6,14 +6,17 @@
 
 use std::any::Any;
 use std::fmt;
+use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
-use yamabiko_protocol::engine::Data;
+use yamabiko_protocol::engine::{Data, Rejection};
 use yamabiko_protocol::http::Head;
 use yamabiko_protocol::parser::{Args, Event};
 
+use crate::decision::Decision;
+use crate::engine_hooks::EngineHooks;
 use crate::exchange::Exchange;
 use crate::inquiry::ServerReply;
 pub use crate::session::SessionKey;
@@ -205,6 +208,42 @@ pub trait Application {
     fn data(&self, state: Option<&SocketState>) -> Option<Box<str>> {
         let _ = state;
         None
+    }
+
+    /// Which of the four calls below are wanted. Asked once; those that are not wanted are never made, and
+    /// cost nothing.
+    fn engine_hooks(&self) -> EngineHooks {
+        EngineHooks::default()
+    }
+
+    /// Whether a client may begin a session. Asked when its request has passed every check but that of its
+    /// revision, before there is a session; answered now or later. A decision that is dropped refuses.
+    fn allow_request(&self, head: &Head<'_>, address: SocketAddr, decision: Decision) {
+        let _ = (head, address);
+        decision.allow();
+    }
+
+    /// Adds fields to the answer to a request that begins a session (`is_initial`) or is for one: a poll's, a
+    /// POST's, a WebSocket handshake's. Asked when the request has come. What frames the answer, or tells how
+    /// to read it, is left out.
+    fn engine_headers(
+        &self,
+        head: &Head<'_>,
+        address: SocketAddr,
+        is_initial: bool,
+        headers: &mut HeaderMap,
+    ) {
+        let _ = (head, address, is_initial, headers);
+    }
+
+    /// A request under the Engine.IO path was refused.
+    fn connection_error(&self, head: &Head<'_>, address: SocketAddr, rejection: &Rejection<'_>) {
+        let _ = (head, address, rejection);
+    }
+
+    /// The connection of a connected socket has changed from polling to WebSocket.
+    fn upgraded(&self, socket: SocketKey, namespace: NamespaceId, state: Option<&SocketState>) {
+        let _ = (socket, namespace, state);
     }
 
     /// A request beneath the Engine.IO path for a file (`/socket.io/socket.io.js`). `None`: not a file.

@@ -22,8 +22,8 @@ pub struct Target {
     pub except: Vec<String>,
     /// Drop it for clients whose transport is not writable right now.
     pub volatile: bool,
-    /// Whether it may be compressed. It goes along with the event, and has no effect as long as no transport
-    /// compresses what it sends.
+    /// Whether it may be compressed: an answer to a poll is not, if nothing in it may be
+    /// ([`HttpCompression`](crate::HttpCompression)).
     pub compress: bool,
     /// Sockets of this node only: whatever links nodes leaves it alone. All shards of the node are meant.
     pub local: bool,
@@ -122,6 +122,12 @@ impl State {
 
     /// Hands a broadcast to this shard's members.
     pub(crate) fn deliver(&mut self, broadcast: &Arc<Broadcast>) {
+        self.compress = broadcast.target.compress;
+        self.hand_out(broadcast);
+        self.compress = true;
+    }
+
+    fn hand_out(&mut self, broadcast: &Arc<Broadcast>) {
         let Broadcast { namespace, target, encoded, serial } = &**broadcast;
         let volatile = target.volatile;
         let Some(serial) = *serial else {

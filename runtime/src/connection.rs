@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use slotmap::Key;
 use yamabiko_protocol::engine::BodyForm;
-use yamabiko_protocol::http::{BodyDecoder, HeadParser};
+use yamabiko_protocol::http::{BodyDecoder, Encoding, HeadParser};
 use yamabiko_protocol::websocket::Decoder;
 
+use crate::decision::Deciding;
 use crate::entrance::Entrance;
 use crate::exchange::Exchanging;
 use crate::outbox::{Outbox, Send};
@@ -89,6 +90,8 @@ pub(crate) enum Phase {
     Body(Box<IncomingBody>),
     /// The request is whole and waits for its session's answer; further bytes wait in the inbox.
     Answering,
+    /// It would begin a session, and waits for the application's leave; further bytes wait in the inbox.
+    Deciding(Box<Deciding>),
     /// The application has it; further requests wait in the inbox.
     Exchange(Box<Exchanging>),
 }
@@ -110,7 +113,11 @@ pub(crate) struct Answer {
     pub(crate) no_xss_header: bool,
     /// The client waits to be asked for the body.
     pub(crate) expects_continue: bool,
-    /// Header lines for this request's response (CORS, cookie), ready to be sent.
+    /// How the body may be compressed, if it may be.
+    pub(crate) encoding: Option<Encoding>,
+    /// It is on its way, and needs nothing but to be compressed.
+    pub(crate) is_compressing: bool,
+    /// Header lines for this request's response (CORS, cookie, the application's), ready to be sent.
     pub(crate) extra: Option<Box<[u8]>>,
 }
 
@@ -437,7 +444,7 @@ impl State {
         {
             connection.stage = Stage::Finishing;
             connection.inbox = Vec::new();
-            self.abandon_exchange(key);
+            self.abandon_request(key);
             // A peer that reads nothing must not keep the connection for ever.
             let patience = self.now_ms + self.finish_timeout_ms;
             self.set_deadline(key, Some(patience));
@@ -463,7 +470,7 @@ impl State {
                 shut_down(connection.fd.as_raw_fd(), libc::SHUT_RDWR);
             }
             let is_relay = matches!(connection.role, Role::Relay(_));
-            self.abandon_exchange(key);
+            self.abandon_request(key);
             if is_relay {
                 self.part_relay(key);
             }
@@ -474,7 +481,7 @@ impl State {
     /// Closes at once, with an error at the peer: what it has is not all there should be. Nothing is shut
     /// down before, as that would look like the end.
     pub(crate) fn reset(&mut self, key: ConnectionKey) {
-        self.abandon_exchange(key);
+        self.abandon_request(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let _ = socket2::SockRef::from(&connection.fd).set_linger(Some(Duration::ZERO));
         connection.stage = Stage::Closed;

@@ -48,6 +48,7 @@ pub(crate) struct How {
     /// Of the acknowledgement that is awaited.
     pub(crate) id: Option<u64>,
     pub(crate) is_recoverable: bool,
+    pub(crate) compress: bool,
 }
 
 impl Shard {
@@ -104,7 +105,8 @@ impl Shard {
                 state.metrics.volatile_dropped.add(1);
                 return Ok(());
             }
-            let how = How { id: None, is_recoverable: !options.volatile };
+            let EmitOptions { volatile, compress } = options;
+            let how = How { id: None, is_recoverable: !volatile, compress };
             state.emit(socket, session, how, name, args)
         })?;
         self.nudge();
@@ -135,7 +137,8 @@ impl Shard {
                 yamabiko_protocol::socket::encode::check_name(name)?;
                 state.metrics.volatile_dropped.add(1);
             } else {
-                let how = How { id: Some(id), is_recoverable: false };
+                let compress = options.compress;
+                let how = How { id: Some(id), is_recoverable: false, compress };
                 state.emit(socket, session, how, name, args)?;
             }
             state.sockets[socket].acks.insert(id, on_ack);
@@ -223,15 +226,17 @@ impl State {
         name: &str,
         args: &T,
     ) -> Result<(), EmitError> {
+        self.compress = how.compress;
         let is_watched = self.watches_outgoing && self.sockets[socket].watched;
-        if is_watched || self.recovery.is_some() {
-            return self.emit_and_keep(socket, session, how, name, args);
-        }
-        let How { id, .. } = how;
-        let namespace = self.namespace_name(socket);
-        self.send_event(session, &namespace, id, name, args)?;
-        self.metrics.events_out.add(1);
-        Ok(())
+        let sent = if is_watched || self.recovery.is_some() {
+            self.emit_and_keep(socket, session, how, name, args)
+        } else {
+            let namespace = self.namespace_name(socket);
+            let sent = self.send_event(session, &namespace, how.id, name, args);
+            sent.map(|()| self.metrics.events_out.add(1)).map_err(EmitError::from)
+        };
+        self.compress = true;
+        sent
     }
 }
 

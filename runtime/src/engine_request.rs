@@ -47,12 +47,17 @@ impl Shard {
             (session, verify(&request, state.engine_settings.transports, |_| facts))
         });
         let verdict = verdict.and_then(|verdict| match verdict {
+            Verdict::NewSession(handshake) if self.hooks().allow_request => {
+                self.ask_for_leave(key, head, handshake);
+                Ok(())
+            }
             Verdict::NewSession(handshake) => {
                 let opening = handshake.admit(self.0.settings.allow_eio3)?;
                 self.open(key, head, opening);
                 Ok(())
             }
             Verdict::AcceptThenClose => {
+                self.ask_for_headers(key, head, request.sid.is_none());
                 self.upgrade(key, head, None);
                 Ok(())
             }
@@ -86,11 +91,13 @@ impl Shard {
         })
     }
 
-    fn reject(&self, key: ConnectionKey, head: &Head<'_>, rejection: &Rejection<'_>) {
+    pub(crate) fn reject(&self, key: ConnectionKey, head: &Head<'_>, rejection: &Rejection<'_>) {
         tracing::debug!(code = rejection.code.number(), context = ?rejection.context, "refused");
         self.0.metrics.requests_refused.add(1);
+        // What the application refuses is told alike on both transports; Node says 400 to a WebSocket.
+        let is_forbidden = rejection.code == ErrorCode::Forbidden;
         self.with(|state| {
-            if head.is_websocket_upgrade() {
+            if head.is_websocket_upgrade() && !is_forbidden {
                 if let Some(connection) = state.connections.get_mut(key) {
                     connection
                         .outbox
@@ -99,18 +106,24 @@ impl Shard {
                 return state.finish(key);
             }
             state.refuse_unread_body(key, head);
-            state.respond(key, &rejection.response());
+            if head.is_websocket_upgrade() {
+                state.set_keep_alive(key, false);
+            }
+            state.respond(key, rejection.response());
         });
+        self.tell_refusal(key, head, rejection);
     }
 
     /// A new session.
-    fn open(&self, key: ConnectionKey, head: &Head<'_>, opening: engine::Opening) {
+    pub(crate) fn open(&self, key: ConnectionKey, head: &Head<'_>, opening: engine::Opening) {
+        self.ask_for_headers(key, head, true);
         if opening.transport == engine::Transport::WebSocket {
             return self.upgrade(key, head, Some(Purpose101::Open(opening)));
         }
         let session = self.with(|state| {
             let address = state.client_address(key, head);
             state.set_phase(key, Phase::Answering);
+            state.note_encoding(key, head);
             let head = Bytes::copy_from_slice(head.raw());
             let session = state.open_session(key, opening, head, address);
             state.add_cookie(key, session);
@@ -128,10 +141,14 @@ impl Shard {
         session: SessionKey,
         existing: Existing,
     ) {
+        if existing != Existing::Other {
+            self.ask_for_headers(key, head, false);
+        }
         match existing {
             Existing::Poll => self.with(|state| {
                 state.refuse_unread_body(key, head);
                 state.set_phase(key, Phase::Answering);
+                state.note_encoding(key, head);
                 state.set_request_session(key, session);
                 state.engine(session, |it, now, fx| it.get(key, now, fx));
             }),
@@ -141,7 +158,7 @@ impl Shard {
             }
             Existing::Other => self.with(|state| {
                 state.refuse_unread_body(key, head);
-                state.respond(key, &engine::Response::method_unsupported());
+                state.respond(key, engine::Response::method_unsupported());
             }),
         }
     }
@@ -165,7 +182,8 @@ impl State {
                 _ => "1:6",
             };
             let body = body.as_bytes().into();
-            self.respond(key, &engine::Response { status: 200, content_type, body });
+            let compress = false;
+            self.respond(key, engine::Response { status: 200, content_type, body, compress });
         }
         is_it
     }

@@ -13,7 +13,7 @@ use std::task::{Context, Poll, Waker};
 use yamabiko_protocol::http::{BodyLength, Head};
 
 use crate::application::HttpReply;
-use crate::connection::{ConnectionKey, Http, Phase};
+use crate::connection::{Connection, ConnectionKey, Http, Phase};
 use crate::request_body::{Input, RequestBody};
 use crate::response_body::{Output, ResponseBody};
 use crate::shard::{Errand, Shard, State};
@@ -206,7 +206,7 @@ impl Shard {
 
 impl State {
     /// A number that nothing else of this shard's exchanges has.
-    fn stamp_exchange(&mut self) -> u64 {
+    pub(crate) fn stamp_exchange(&mut self) -> u64 {
         self.exchange_stamp += 1;
         self.exchange_stamp
     }
@@ -291,15 +291,17 @@ impl State {
         }
     }
 
-    /// The connection ends, whatever of the exchange was still to come.
-    pub(crate) fn abandon_exchange(&mut self, connection: ConnectionKey) {
-        let Some(entry) = self.connections.get_mut(connection) else { return };
-        if let Some(http) = entry.http()
-            && let Phase::Exchange(exchange) = &mut http.phase
-        {
-            exchange.take_wakers(&mut self.errands);
-            http.phase = Phase::Head;
+    /// The connection ends, whatever of the request that the application has was still to come.
+    pub(crate) fn abandon_request(&mut self, connection: ConnectionKey) {
+        let Some(http) = self.connections.get_mut(connection).and_then(Connection::http) else {
+            return;
+        };
+        match &mut http.phase {
+            Phase::Exchange(exchange) => exchange.take_wakers(&mut self.errands),
+            Phase::Deciding(deciding) => deciding.take_waker(&mut self.errands),
+            Phase::Head | Phase::Body(_) | Phase::Answering => return,
         }
+        http.phase = Phase::Head;
     }
 
     /// The client has closed its side in the middle of an exchange: it gets what it was promised, and

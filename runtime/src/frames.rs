@@ -18,6 +18,8 @@ enum Next {
 enum Step<'a> {
     /// The application is to have this.
     Message(Data<'a>),
+    /// The session is on this WebSocket now.
+    Upgraded,
     Nothing,
     Stop,
 }
@@ -74,6 +76,7 @@ impl Shard {
         };
         match received {
             Step::Message(data) => self.message(session, &data),
+            Step::Upgraded => self.tell_upgrade(session),
             Step::Nothing => {}
             Step::Stop => return Next::Stop,
         }
@@ -108,6 +111,7 @@ impl State {
                 self.settle(session);
                 match received {
                     Received::Closed => Step::Stop,
+                    Received::Upgraded => Step::Upgraded,
                     _ => Step::Nothing,
                 }
             }

@@ -163,7 +163,7 @@ impl State {
         if !connection.is_open() {
             return self.close(key);
         }
-        if self.exchange_ran_out_of_time(key) {
+        if self.exchange_ran_out_of_time(key) || self.decision_ran_out_of_time(key) {
             return;
         }
         self.metrics.request_timeouts.add(1);

@@ -314,7 +314,9 @@ impl Shard {
                 shard.tell(asker, tidings);
             });
             self.with(|state| {
+                state.compress = target.compress;
                 state.send_for_ack(socket, &encoded, id, target.volatile, timeout, on_ack);
+                state.compress = true;
             });
         }
         due

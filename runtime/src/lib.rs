@@ -17,8 +17,9 @@
 //! | `connection`, `outbox`, `incoming` | the actor of one TCP connection: life, writes, reads |
 //! | `overtaken` | polls that came later than the farewell sent after them |
 //! | `request`, `engine_request`, `polling`, `upgrade` | the way of HTTP requests: heads and bodies, sessions, POSTs, WebSocket handshakes |
+//! | `decision`, `engine_hooks` | handshakes that wait for the application's leave; what else it says to requests of sessions |
 //! | `exchange`, `request_body`, `response_body` | requests of the application: their bodies in, their answers out, in pieces |
-//! | `answer`, `frames` | the way of HTTP answers, and of WebSocket frames |
+//! | `answer`, `compressor`, `frames` | the way of HTTP answers, smaller ones to polls, and that of WebSocket frames |
 //! | `session`, `socket`, `namespace` | Engine.IO sessions; Socket.IO packets; joining and leaving namespaces |
 //! | `registry`, `catalog`, `census` | the namespaces of the node, those that a shard has met; how many there are of everything |
 //! | `packet`, `raw`, `emit`, `task` | what is sent to sockets, also without being read; the futures of handlers |
@@ -39,10 +40,13 @@ mod broadcast;
 mod catalog;
 mod census;
 mod cluster;
+mod compressor;
 mod connection;
+mod decision;
 mod driver;
 mod emit;
 mod ending;
+mod engine_hooks;
 mod engine_request;
 mod entrance;
 mod exchange;
@@ -93,8 +97,10 @@ pub use boot::{Ready, ServeError, serve};
 pub use broadcast::Target;
 pub use census::Count;
 pub use cluster::{ClusterState, Emitter, EmitterError};
+pub use decision::Decision;
 pub use emit::{EmitOptions, Handshake};
 pub use ending::Hold;
+pub use engine_hooks::EngineHooks;
 pub use exchange::{Client, Departure, Exchange};
 pub use gathering::Gathered;
 pub use inquiry::{Item, OnGathered, ServerReply, SocketInfo};
@@ -112,7 +118,8 @@ pub use recovery::Recovered;
 pub use request_body::{BodyError, RequestBody};
 pub use response_body::{ResponseBody, WriteError};
 pub use settings::{
-    Adapter, Cluster, ConnectionStateRecovery, Limits, Redis, RingSettings, Secret, Settings,
+    Adapter, Cluster, ConnectionStateRecovery, HttpCompression, Limits, Redis, RingSettings,
+    Secret, Settings,
 };
 pub use shard::Shard;
 pub use socket::{AckCallback, AckError};

@@ -44,7 +44,7 @@ impl Shard {
         let Some(revision) =
             self.with(|state| Some(state.sessions.get(session)?.engine.revision()))
         else {
-            return self.with(|state| state.respond(key, &engine::Response::ok()));
+            return self.with(|state| state.respond(key, engine::Response::ok()));
         };
         let body = Body::read(form, body);
         for packet in body.packets(revision) {

@@ -100,6 +100,10 @@ impl Shard {
                     self.with(|state| state.set_phase(key, Phase::Answering));
                     (0, Next::Wait)
                 }
+                Some(deciding @ Phase::Deciding(_)) => {
+                    self.with(|state| state.set_phase(key, deciding));
+                    (0, Next::Wait)
+                }
                 Some(Phase::Exchange(exchange)) => {
                     let rest = &bytes[at..];
                     let taken = self.with(|state| state.take_body(key, exchange, rest));
@@ -218,6 +222,8 @@ impl State {
             head_only: head.method() == Method::Head,
             no_xss_header: head.header("user-agent").is_some_and(is_old_explorer),
             expects_continue: head.expects_continue(),
+            encoding: None,
+            is_compressing: false,
             extra: None,
         };
         if let Some(http) = self.http(key) {

@@ -122,7 +122,7 @@ impl State {
         match effect {
             Effect::Message { to, message, form } => self.write_message(to, &message, form),
             Effect::Packet { to, text } => self.write_frame(to, TEXT, text.as_bytes()),
-            Effect::Respond { to, response } => self.respond(to, &response),
+            Effect::Respond { to, response } => self.respond(to, response),
             Effect::Hangup { connection, how } => self.hang_up(connection, how),
             Effect::Closed { reason } => {
                 if let Some(entry) = self.sessions.get_mut(key) {
@@ -150,7 +150,8 @@ impl State {
         match self.sessions.get(key).map(|entry| entry.engine.route()) {
             Some(Route::WebSocket { to, form }) => self.write_message(to, &message, form),
             Some(Route::Polling) => {
-                self.engine(key, |session, _, fx| session.send(message, fx));
+                let compress = self.compress;
+                self.engine(key, |session, _, fx| session.send_with(message, compress, fx));
                 self.mark_chatty(key);
             }
             Some(Route::Closed) | None => {}

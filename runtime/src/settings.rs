@@ -59,6 +59,8 @@ pub struct Settings {
     pub connection_state_recovery: Option<ConnectionStateRecovery>,
     /// Socket.IO's `maxHttpBufferSize`, in bytes: the largest message and polling body.
     pub max_http_buffer_size: usize,
+    /// Socket.IO's `httpCompression`; answers to polls are sent as they are without it.
+    pub http_compression: Option<HttpCompression>,
     /// Socket.IO's `cors`; no header at all without it.
     pub cors: Option<Cors>,
     /// Socket.IO's `cookie`.
@@ -121,6 +123,13 @@ pub struct Limits {
     pub http: HttpLimits,
     /// Bounds on one Socket.IO packet.
     pub packet: PacketLimits,
+}
+
+/// Which answers to polls are compressed, with gzip or deflate as the client likes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HttpCompression {
+    /// Socket.IO's `threshold`: shorter ones are sent as they are. Bytes.
+    pub threshold: usize,
 }
 
 /// What is kept for clients that come back. Each shard keeps its own.
@@ -322,6 +331,7 @@ impl Default for Settings {
             cleanup_empty_child_namespaces: false,
             connection_state_recovery: None,
             max_http_buffer_size: MESSAGE_BYTES_MAX,
+            http_compression: Some(HttpCompression::default()),
             cors: None,
             cookie: None,
             redis: None,
@@ -355,6 +365,12 @@ impl Default for Limits {
             http: HttpLimits::default(),
             packet: PacketLimits::default(),
         }
+    }
+}
+
+impl Default for HttpCompression {
+    fn default() -> Self {
+        Self { threshold: 1024 }
     }
 }
 

@@ -25,8 +25,11 @@ use yamabiko_protocol::socket::Spares;
 use crate::application::{Application, EngineApplication, NamespaceId, SocketKey};
 use crate::catalog::Catalog;
 use crate::cluster::Voice;
+use crate::compressor::Compressing;
 use crate::connection::{Connection, ConnectionKey, key_of};
+use crate::decision::Decided;
 use crate::ending::Ending;
+use crate::engine_hooks::EngineHooks;
 use crate::entrance::{Entrance, Entrances};
 use crate::gathering::{Gathering, InquiryKey};
 use crate::heart::Heart;
@@ -90,6 +93,7 @@ pub(crate) struct Inner {
     pub(crate) state: RefCell<State>,
     application: OnceCell<Rc<dyn Application>>,
     engine_application: OnceCell<Rc<dyn EngineApplication>>,
+    hooks: Cell<EngineHooks>,
     doorbell: Doorbell,
     outside: Outside,
     pub(crate) ending: Ending,
@@ -157,6 +161,10 @@ pub(crate) struct State {
     pub(crate) watches_outgoing: bool,
     /// What was sent to them.
     pub(crate) outgoing: Vec<Outgoing>,
+    /// What is sent right now may be compressed.
+    pub(crate) compress: bool,
+    /// Answers to polls that are to be compressed, and what with.
+    pub(crate) compressing: Compressing,
     /// Reused by every call into a session.
     pub(crate) effects: Vec<Effect<ConnectionKey>>,
     /// Reused by every encoder.
@@ -196,6 +204,10 @@ pub(crate) enum Errand {
     Wake(Waker),
     /// This shard tells itself something about a client that comes or goes.
     Notice(Box<Notice>),
+    /// A request may begin a session, or not.
+    Decided(Decided),
+    /// Answers to polls wait to be compressed.
+    Compress,
 }
 
 impl Shard {
@@ -247,6 +259,8 @@ impl Shard {
             room_news: Vec::new(),
             watches_outgoing: false,
             outgoing: Vec::new(),
+            compress: true,
+            compressing: Compressing::default(),
             effects: Vec::new(),
             scratch: Vec::new(),
             scratch_attachments: Vec::new(),
@@ -274,6 +288,7 @@ impl Shard {
             state: RefCell::new(state),
             application: OnceCell::new(),
             engine_application: OnceCell::new(),
+            hooks: Cell::default(),
             doorbell,
             outside,
             ending: Ending::default(),
@@ -292,6 +307,7 @@ impl Shard {
         if let Some(engine) = application.engine() {
             let _ = self.0.engine_application.set(engine);
         }
+        self.0.hooks.set(application.engine_hooks());
         for name in application.namespaces() {
             self.with(|state| state.declare_namespace(&name))?;
             self.with(|state| state.hear(&name));
@@ -341,6 +357,10 @@ impl Shard {
 
     pub(crate) fn engine_application(&self) -> Option<&Rc<dyn EngineApplication>> {
         self.0.engine_application.get()
+    }
+
+    pub(crate) fn hooks(&self) -> EngineHooks {
+        self.0.hooks.get()
     }
 
     pub(crate) fn with<R>(&self, f: impl FnOnce(&mut State) -> R) -> R {
@@ -445,6 +465,8 @@ impl Shard {
                 Errand::Replay(socket, early) => self.replay_early_events(socket, early),
                 Errand::Wake(waker) => waker.wake(),
                 Errand::Notice(notice) => self.notice(*notice),
+                Errand::Decided(decided) => self.decided(decided),
+                Errand::Compress => self.compress(),
             }
         }
         self.tell_outgoing();
@@ -560,7 +582,7 @@ impl Shard {
             let keys: Vec<_> = state.connections.keys().collect();
             for key in keys {
                 state.drain_relay(key);
-                if !state.drain_exchange(key) {
+                if !state.drain_exchange(key) && !state.drain_compressing(key) {
                     state.finish(key);
                 }
             }

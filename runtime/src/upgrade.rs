@@ -18,25 +18,15 @@ pub(crate) enum Purpose101 {
 impl Shard {
     /// A WebSocket handshake: for a session to open, one to join, or none (accept, then close).
     pub(crate) fn upgrade(&self, key: ConnectionKey, head: &Head<'_>, purpose: Option<Purpose101>) {
+        let mut accept = match websocket::accept(|name| head.header(name)) {
+            Ok(accept) => accept,
+            Err(error) => return self.refuse_upgrade(key, head, error),
+        };
+        // Node's WebSocket server takes the first that is offered.
+        if let Some(first) = accept.protocols().next() {
+            accept.choose(first);
+        }
         let opened = self.with(|state| {
-            let mut accept = match websocket::accept(|name| head.header(name)) {
-                Ok(accept) => accept,
-                Err(error) => {
-                    tracing::debug!(?error, "a WebSocket handshake was refused");
-                    state.metrics.websocket_errors.add(1);
-                    if let Some(connection) = state.connections.get_mut(key) {
-                        connection
-                            .outbox
-                            .write(&mut state.pool, |out| refuse_handshake(error, out));
-                    }
-                    state.finish(key);
-                    return None;
-                }
-            };
-            // Node's WebSocket server takes the first that is offered.
-            if let Some(first) = accept.protocols().next() {
-                accept.choose(first);
-            }
             let extra = state.take_extra(key);
             let extra = String::from_utf8_lossy(&extra);
             let extra: Vec<_> =
@@ -74,6 +64,23 @@ impl Shard {
         if let Some(session) = opened {
             self.session_opened(session);
         }
+    }
+
+    fn refuse_upgrade(
+        &self,
+        key: ConnectionKey,
+        head: &Head<'_>,
+        error: websocket::HandshakeError,
+    ) {
+        tracing::debug!(?error, "a WebSocket handshake was refused");
+        self.0.metrics.websocket_errors.add(1);
+        self.with(|state| {
+            if let Some(connection) = state.connections.get_mut(key) {
+                connection.outbox.write(&mut state.pool, |out| refuse_handshake(error, out));
+            }
+            state.finish(key);
+        });
+        self.tell_refusal(key, head, &engine::Context::TransportHandshake.into());
     }
 }
 

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use clap::Parser;
 use yamabiko_protocol::http::{Cookie, Cors, Origins, SameSite};
-use yamabiko_runtime::{Adapter, Cluster, ConnectionStateRecovery, IpNet, Redis, Secret, Settings};
+use yamabiko_runtime::{
+    Adapter, Cluster, ConnectionStateRecovery, HttpCompression, IpNet, Redis, Secret, Settings,
+};
 
 use super::layers::unknown_variables;
 use super::options::Options;
@@ -160,6 +162,7 @@ impl Options {
         if let Some(names) = &self.transports {
             (settings.polling, settings.websocket) = transports(names)?;
         }
+        settings.http_compression = self.http_compression()?;
         settings.cors = self.cors()?;
         settings.connection_state_recovery = self.recovery()?;
         settings.redis = self.redis()?;
@@ -189,6 +192,8 @@ impl Options {
         let address = settings.listen;
         let recovery = settings.connection_state_recovery.as_ref();
         let below = Self {
+            http_compression: Some(settings.http_compression.is_some()),
+            http_compression_threshold: settings.http_compression.map(|it| it.threshold),
             connection_state_recovery: Some(recovery.is_some()),
             max_disconnection_duration: recovery.map(|it| it.max_disconnection_duration.into()),
             skip_middlewares: recovery.map(|it| it.skip_middlewares),
@@ -216,6 +221,16 @@ impl Options {
         let listen = self.listen.unwrap_or(Listen { address: default.ip(), port: None });
         let port = self.port.or(listen.port).unwrap_or(default.port());
         SocketAddr::new(listen.address, port)
+    }
+
+    fn http_compression(&self) -> Result<Option<HttpCompression>, ConfigError> {
+        let threshold = self.http_compression_threshold;
+        if !self.http_compression.unwrap_or(true) {
+            let others = [("http-compression-threshold", threshold.is_some())];
+            return needs_none("http-compression", &others);
+        }
+        let default = HttpCompression::default();
+        Ok(Some(HttpCompression { threshold: threshold.unwrap_or(default.threshold) }))
     }
 
     fn recovery(&self) -> Result<Option<ConnectionStateRecovery>, ConfigError> {
@@ -471,6 +486,7 @@ mod tests {
             "--trusted-proxies=172.16.0.0/12",
             "--connection-state-recovery",
             "--max-disconnection-duration=30s",
+            "--http-compression-threshold=99",
         ];
         let printed = flags(&arguments).effective().unwrap().to_toml().unwrap();
         let again = Options::from_toml(&printed).unwrap();
@@ -503,6 +519,10 @@ mod tests {
             (&["--cors-origin", ","], "cors-origin"),
             (&["--cors-credentials"], "cors-credentials needs cors-origin"),
             (&["--cors-max-age", "1m"], "cors-max-age needs cors-origin"),
+            (
+                &["--http-compression", "false", "--http-compression-threshold", "1"],
+                "http-compression-threshold needs http-compression",
+            ),
             (&["--redis-key", "x"], "redis-key needs redis"),
             (&["--redis-adapter", "sharded"], "redis-adapter needs redis"),
             (&["--redis", "r", "--redis-adapter", "mongo"], "there are classic and sharded"),

@@ -220,6 +220,26 @@ pub struct Options {
     #[arg(long, value_name = "BYTES", env = "YAMABIKO_MAX_HTTP_BUFFER_SIZE", help_heading = SOCKETS)]
     pub(super) max_http_buffer_size: Option<usize>,
 
+    /// Compress answers to polls, with gzip or deflate as the client likes [default: true]
+    #[arg(
+        long,
+        value_name = "BOOL",
+        env = "YAMABIKO_HTTP_COMPRESSION",
+        help_heading = SOCKETS,
+        value_parser = BoolishValueParser::new(),
+        action = clap::ArgAction::Set
+    )]
+    pub(super) http_compression: Option<bool>,
+
+    /// Send shorter ones as they are, in bytes [default: 1024]
+    #[arg(
+        long,
+        value_name = "BYTES",
+        env = "YAMABIKO_HTTP_COMPRESSION_THRESHOLD",
+        help_heading = SOCKETS
+    )]
+    pub(super) http_compression_threshold: Option<usize>,
+
     /// Set a cookie with the session's id, under this name; true for `io` [default: no cookie]
     #[arg(long, value_name = "NAME", env = "YAMABIKO_COOKIE", help_heading = SOCKETS)]
     pub(super) cookie: Option<String>,

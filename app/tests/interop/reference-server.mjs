@@ -25,6 +25,14 @@ const options = {
 // An option that is present and undefined would replace its default.
 for (const name of Object.keys(options)) if (options[name] === undefined) delete options[name];
 
+if (env.HOOKS === "1") {
+  options.allowRequest = async (request, decide) => {
+    await sleep(5);
+    const message = new URL(request.url, "http://localhost").searchParams.get("refuse");
+    decide(message, message === null);
+  };
+}
+
 const http = createServer((_, response) => response.writeHead(404).end());
 // Node ends idle connections after 5 s, and a busy client may be using one just then.
 http.keepAliveTimeout = 120_000;
@@ -67,6 +75,21 @@ io.of("/strict").on("connection", (socket) => {
   socket.on("message-with-ack", (...args) => args.pop()(...args));
 });
 io.of(/^\/dynamic-\d+$/).on("connection", echoes);
+
+if (env.HOOKS === "1") {
+  const refusals = [];
+  io.engine.on("initial_headers", (headers) => (headers["x-initial"] = "1"));
+  io.engine.on("headers", (headers) => (headers["x-every"] = "1"));
+  io.engine.on("connection_error", ({ code, message, context }) => {
+    refusals.push(`${code} ${context?.message ?? message}`);
+  });
+  io.of("/hooks").on("connection", (socket) => {
+    socket.on("refusals", (ack) => ack(refusals));
+    socket.on("upgraded", (ack) => ack(socket.conn.upgraded));
+    socket.on("big", (bytes, compress) => socket.compress(compress).emit("said", "x".repeat(bytes)));
+    socket.conn.on("upgrade", () => socket.emit("said", "upgrade"));
+  });
+}
 
 http.listen(number("PORT") ?? 0, "127.0.0.1", () => console.log(`ready ${http.address().port}`));
 process.on("SIGTERM", () => {

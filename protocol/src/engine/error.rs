@@ -70,6 +70,7 @@ impl ErrorCode {
             status: self.status(),
             content_type: Some("application/json"),
             body: Cow::Owned(body),
+            compress: false,
         }
     }
 }

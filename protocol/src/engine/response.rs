@@ -11,18 +11,25 @@ pub struct Response {
     pub content_type: Option<&'static str>,
     /// Body.
     pub body: Cow<'static, [u8]>,
+    /// Whether somebody wants it smaller: it is the payload of a poll with a packet that may be compressed.
+    pub compress: bool,
 }
 
 impl Response {
     /// A status with an empty body.
     pub const fn empty(status: u16) -> Self {
-        Self { status, content_type: None, body: Cow::Borrowed(b"") }
+        Self { status, content_type: None, body: Cow::Borrowed(b""), compress: false }
     }
 
     /// The answer to a POST: `ok`, as `text/html` because some browsers offer plain text as a
     /// download.
     pub const fn ok() -> Self {
-        Self { status: 200, content_type: Some("text/html"), body: Cow::Borrowed(b"ok") }
+        Self {
+            status: 200,
+            content_type: Some("text/html"),
+            body: Cow::Borrowed(b"ok"),
+            compress: false,
+        }
     }
 
     /// The answer to methods other than GET and POST with a known session id. The session is not

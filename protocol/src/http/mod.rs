@@ -37,7 +37,7 @@ pub use field::is_field;
 pub use forwarded::forwarded_for;
 pub use framing::BodyLength;
 pub use head::{Head, HeadParser, Method};
-pub use negotiation::{Encoding, accepted_encoding, is_not_modified};
+pub use negotiation::{Encoding, accepted_encoding, is_not_modified, preferred_encoding};
 pub use query::Query;
 
 /// The interim answer to `Expect: 100-continue`.

@@ -162,7 +162,7 @@ impl Courier {
 
     /// What the listener has to say goes first.
     fn let_speak(&mut self) {
-        while let Some(Said { channel, is_sharded, payload }) = self.listener.to_say() {
+        while let Some(Said { channel, is_sharded, payload }) = self.listener.next_words() {
             let weight = weight(&channel, &payload);
             self.metrics.waiting_bytes.fetch_add(weight, Ordering::Relaxed);
             self.waiting.push_front(Order::Publish { channel, is_sharded, payload });

@@ -50,7 +50,7 @@ pub(crate) trait Listener: Send + 'static {
     }
 
     /// Something that it has to say now: asked after everything that it is told, and every second.
-    fn to_say(&mut self) -> Option<Said> {
+    fn next_words(&mut self) -> Option<Said> {
         None
     }
 

@@ -90,9 +90,9 @@ impl Listener for Ear {
         vec![(kind, nodes::channel(&self.wire.prefix).into())]
     }
 
-    fn to_say(&mut self) -> Option<Saying> {
+    fn next_words(&mut self) -> Option<Saying> {
         let clients = self.node.iter().map(|shard| shard.sessions.value()).sum();
-        let words = self.members.to_say(self.now_ms(), clients)?;
+        let words = self.members.next_words(self.now_ms(), clients)?;
         let channel = nodes::channel(&self.wire.prefix).into();
         Some(Saying { channel, is_sharded: self.wire.is_sharded(), payload: words.into() })
     }

@@ -66,7 +66,7 @@ impl Members {
     }
 
     /// What this node is to say now, if anything. `clients` is how many it has.
-    pub(crate) fn to_say(&mut self, now_ms: u64, clients: u64) -> Option<Vec<u8>> {
+    pub(crate) fn next_words(&mut self, now_ms: u64, clients: u64) -> Option<Vec<u8>> {
         let (at_ms, occasion) = self.due;
         if now_ms < at_ms || self.cut_off_ms.is_some() {
             return None;
@@ -276,11 +276,11 @@ mod tests {
         let (mut members, roll) = members("me", 1);
         hear(&mut members, 0, &of("a", 7, 0)).unwrap();
         members.down(1_000);
-        assert_eq!(members.to_say(2_000, 0), None);
+        assert_eq!(members.next_words(2_000, 0), None);
         members.look(60_000);
         assert!(matches!(roll.whose(7), Whose::Peer(_)));
         members.up(61_000);
-        assert!(members.to_say(61_000, 0).is_some());
+        assert!(members.next_words(61_000, 0).is_some());
         members.look(62_000);
         assert!(matches!(roll.whose(7), Whose::Peer(_)));
         members.look(66_000);
@@ -292,15 +292,15 @@ mod tests {
         let (mut early, early_roll) = members("early", 7);
         let (mut late, late_roll) = members("late", 7);
         // The late one began 10 s later; both clocks say what they say.
-        let words = late.to_say(0, 0).unwrap();
+        let words = late.next_words(0, 0).unwrap();
         early.hear(10_000, &words).unwrap();
         assert_eq!(early_roll.own(), 7);
-        let words = early.to_say(10_000, 0).expect("it answers at once");
+        let words = early.next_words(10_000, 0).expect("it answers at once");
         late.hear(5, &words).unwrap();
         let moved = late_roll.own();
         assert_ne!(moved, 7);
         assert!(matches!(late_roll.whose(7), Whose::Peer(_)), "it is the other's from now on");
-        let words = late.to_say(5, 0).expect("it says so at once");
+        let words = late.next_words(5, 0).expect("it says so at once");
         early.hear(10_001, &words).unwrap();
         assert!(matches!(early_roll.whose(moved), Whose::Peer(_)));
         assert_eq!(early_roll.whose(7), Whose::Ours);

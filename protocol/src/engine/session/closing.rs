@@ -89,7 +89,7 @@ impl<C: Copy + Eq> Session<C> {
             }
             Carrier::Polling(mut polling) => {
                 if last != Outgoing::Noop || polling.is_empty() {
-                    polling.push(last);
+                    polling.push(last, false);
                 }
                 polling.answer(fx);
             }

@@ -89,7 +89,7 @@ impl<C: Copy + Eq> Session<C> {
                 let due = if now - self.timer.at < LATENESS_MS_MAX { self.timer.at } else { now };
                 let at = due.saturating_add(self.settings.ping_timeout_ms);
                 self.timer = Timer { at, wait: Wait::Pong { is_extended: false } };
-                if self.queue(Outgoing::Ping, fx) {
+                if self.queue(Outgoing::Ping, true, fx) {
                     self.flush(fx);
                 }
             }

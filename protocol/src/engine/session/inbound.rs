@@ -83,7 +83,11 @@ impl<C: Copy + Eq> Session<C> {
             (PacketType::Message, _) => Received::Message,
             (PacketType::Ping, Revision::V3) => {
                 self.timer = Timer::heartbeat(self.revision, &self.settings, now);
-                if self.queue(Outgoing::Pong, fx) { Received::Nothing } else { Received::Closed }
+                if self.queue(Outgoing::Pong, true, fx) {
+                    Received::Nothing
+                } else {
+                    Received::Closed
+                }
             }
             (PacketType::Pong, Revision::V4) => {
                 self.timer = Timer::heartbeat(self.revision, &self.settings, now);

@@ -95,7 +95,7 @@ impl<C: Copy + Eq> Session<C> {
             }
             Transport::Polling => {
                 let mut polling = Polling::new(connection, revision, b64, jsonp);
-                polling.push(Outgoing::Open(packet.into()));
+                polling.push(Outgoing::Open(packet.into()), true);
                 if revision == Revision::V3 {
                     polling.answer(fx);
                 }
@@ -120,7 +120,13 @@ impl<C: Copy + Eq> Session<C> {
     /// To a polling client it waits for [`flush`](Self::flush), or the next poll. If too much is
     /// waiting already the session is closed with [`CloseReason::BufferOverflow`].
     pub fn send(&mut self, message: Message, fx: &mut Vec<Effect<C>>) -> bool {
-        self.state == State::Open && self.queue(Outgoing::Message(message), fx)
+        self.send_with(message, true, fx)
+    }
+
+    /// As [`Self::send`]; `compress` tells whether an answer to a poll may be compressed for this
+    /// message's sake ([`Response::compress`](crate::engine::Response::compress)).
+    pub fn send_with(&mut self, message: Message, compress: bool, fx: &mut Vec<Effect<C>>) -> bool {
+        self.state == State::Open && self.queue(Outgoing::Message(message), compress, fx)
     }
 
     /// Answers the pending poll, if there is one and anything to say. To be called at the end of
@@ -196,7 +202,12 @@ impl<C: Copy + Eq> Session<C> {
 
     /// Sends a packet, or buffers it. Returns false if the buffer had no room and the session is
     /// closed.
-    pub(super) fn queue(&mut self, packet: Outgoing, fx: &mut Vec<Effect<C>>) -> bool {
+    pub(super) fn queue(
+        &mut self,
+        packet: Outgoing,
+        compress: bool,
+        fx: &mut Vec<Effect<C>>,
+    ) -> bool {
         let bytes_max = self.settings.buffer_bytes_max;
         match &mut self.carrier {
             &mut Carrier::WebSocket(to) => fx.push(packet_effect(to, packet, self.form)),
@@ -208,7 +219,7 @@ impl<C: Copy + Eq> Session<C> {
                     self.finish(CloseReason::BufferOverflow, Outgoing::Close, fx);
                     return false;
                 }
-                polling.push(packet);
+                polling.push(packet, compress);
             }
             Carrier::Gone => return false,
         }

@@ -22,6 +22,8 @@ pub(super) struct Polling<C> {
     buffer: Vec<Outgoing>,
     /// Weight of `buffer`.
     bytes: usize,
+    /// Something in `buffer` may be compressed. As in the reference that is enough for all of it.
+    compress: bool,
     form: PayloadForm,
     jsonp: Option<JsonpIndex>,
 }
@@ -38,11 +40,12 @@ pub(super) struct Post<C> {
 impl<C: Copy> Polling<C> {
     pub(super) fn new(get: C, revision: Revision, b64: bool, jsonp: Option<JsonpIndex>) -> Self {
         let form = PayloadForm::new(revision, b64 || jsonp.is_some());
-        Self { get: Some(get), buffer: Vec::new(), bytes: 0, form, jsonp }
+        Self { get: Some(get), buffer: Vec::new(), bytes: 0, compress: false, form, jsonp }
     }
 
-    pub(super) fn push(&mut self, packet: Outgoing) {
+    pub(super) fn push(&mut self, packet: Outgoing, compress: bool) {
         self.bytes += packet.weight();
+        self.compress |= compress;
         self.buffer.push(packet);
     }
 
@@ -77,21 +80,22 @@ impl<C: Copy> Polling<C> {
     pub(super) fn answer(&mut self, fx: &mut Vec<Effect<C>>) {
         let Some(to) = self.get.take() else { return };
         let mut body = Vec::new();
+        let compress = std::mem::take(&mut self.compress);
         let mut content_type = self.form.encode(&self.take_buffer(), &mut body);
         if let Some(index) = self.jsonp {
             let mut script = Vec::new();
             jsonp::wrap(index, &body, &mut script);
             (body, content_type) = (script, TEXT_CONTENT_TYPE);
         }
-        let response =
-            Response { status: 200, content_type: Some(content_type), body: body.into() };
+        let content_type = Some(content_type);
+        let response = Response { status: 200, content_type, body: body.into(), compress };
         fx.push(Effect::Respond { to, response });
     }
 
     /// Answers the pending GET with the buffer, or `6` if there is nothing in it.
     pub(super) fn release(&mut self, fx: &mut Vec<Effect<C>>) {
         if self.get.is_some() && self.buffer.is_empty() {
-            self.push(Outgoing::Noop);
+            self.push(Outgoing::Noop, false);
         }
         self.answer(fx);
     }
@@ -108,7 +112,7 @@ impl<C: Copy + Eq> Session<C> {
             return self.refuse(from, fx);
         };
         if polling.is_pending() {
-            polling.push(Outgoing::Close);
+            polling.push(Outgoing::Close, false);
             polling.answer(fx);
             fx.push(Effect::Respond { to: from, response: Response::empty(400) });
             return self.finish(CloseReason::TransportError, Outgoing::Close, fx);
@@ -116,7 +120,7 @@ impl<C: Copy + Eq> Session<C> {
         polling.get = Some(from);
         match self.state {
             State::Closing if polling.is_empty() => {
-                polling.push(Outgoing::Noop);
+                polling.push(Outgoing::Noop, false);
                 self.finish(CloseReason::ForcedClose, Outgoing::Close, fx);
             }
             State::Closing => {
