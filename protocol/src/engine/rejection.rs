@@ -84,7 +84,8 @@ impl Rejection<'_> {
         self.code.response_with(self.message())
     }
 
-    /// Appends the answer to an upgrade.
+    /// Appends the reference's answer to an upgrade, which says 400 whatever the code. A server may rather give
+    /// [`Self::response`], as ours does for [`Context::Forbidden`].
     pub fn write_upgrade_refusal(&self, out: &mut Vec<u8>) {
         error::write_upgrade_refusal(self.message(), out);
     }
