@@ -135,7 +135,7 @@ impl App {
     /// the further requests of a session, and so not about its upgrade.
     ///
     /// A refusal is status 403, with `{"code":4,"message":…}`: the refusal's message, or "Forbidden" for an
-    /// empty one. Its data is for namespaces alone, and not sent. A hook that panics refuses, and one that
+    /// empty one; for a WebSocket it is 400 with the bare message, as in Node. Its data is for namespaces alone, and not sent. A hook that panics refuses, and one that
     /// has not decided within the time that a client has to connect (`connect-timeout`) does, too. When the
     /// client goes away meanwhile the hook's future is dropped.
     ///

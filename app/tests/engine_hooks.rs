@@ -18,6 +18,11 @@ use yamabiko::{App, Config, Core, Namespace, Reject, RequestHead, Socket};
 const WEBSOCKET: &str = "/socket.io/?EIO=4&transport=websocket";
 /// Also the time that a decision may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_millis(1500);
+/// What is answered when nothing is said.
+fn forbidden(request: &str) -> (u16, &'static str) {
+    if request.contains("transport=websocket") { (400, "Forbidden") } else { (403, FORBIDDEN) }
+}
+
 const FORBIDDEN: &str = r#"{"code":4,"message":"Forbidden"}"#;
 
 /// What all cores of a server have seen.
@@ -164,12 +169,12 @@ fn each_session_is_asked_about_once_and_its_further_requests_are_not() {
 }
 
 #[test]
-fn a_refusal_is_403_with_code_4_on_both_transports() {
+fn a_refusal_is_403_with_code_4_and_as_in_node_400_with_its_message_for_a_websocket() {
     let before = tested().server.count(|it| it.requests_refused.value());
-    for (what, body) in [
-        ("refuse", r#"{"code":4,"message":"not \"you\""}"#),
-        ("late-refuse", r#"{"code":4,"message":"not \"you\""}"#),
-        ("say-nothing", FORBIDDEN),
+    for (what, body, message) in [
+        ("refuse", r#"{"code":4,"message":"not \"you\""}"#, r#"not "you""#),
+        ("late-refuse", r#"{"code":4,"message":"not \"you\""}"#, r#"not "you""#),
+        ("say-nothing", FORBIDDEN, "Forbidden"),
     ] {
         let mut wire = tested().wire();
         let refused = wire.ask(polling(what));
@@ -179,7 +184,7 @@ fn a_refusal_is_403_with_code_4_on_both_transports() {
         assert!(!wire.ask(polling("")).sid().is_empty());
         let mut wire = tested().wire();
         let refused = wire.ask(websocket(what));
-        assert_eq!((refused.status, &*refused.body), (403, body), "{what}");
+        assert_eq!((refused.status, &*refused.body), (400, message), "{what}");
         assert_eq!(wire.read_to_end(), b"");
     }
     assert!(tested().server.count(|it| it.requests_refused.value()) >= before + 6);
@@ -195,7 +200,7 @@ fn a_panic_refuses_and_is_counted() {
             .enumerate()
     {
         let refused = tested.wire().ask(&request);
-        assert_eq!((refused.status, &*refused.body), (403, FORBIDDEN), "{request}");
+        assert_eq!((refused.status, &*refused.body), forbidden(&request), "{request}");
         assert_eq!(tested.server.count(|it| it.handler_panics.value()), count as u64 + 1);
     }
     other.assert_alive();
@@ -271,7 +276,7 @@ fn a_decision_has_its_time() {
         wire.send(&request);
         assert!(soon(|| tested.waiting() == 1));
         let refused = wire.response().unwrap();
-        assert_eq!((refused.status, &*refused.body), (403, FORBIDDEN));
+        assert_eq!((refused.status, &*refused.body), forbidden(&request));
         let time = started.elapsed();
         assert!(time >= CONNECT_TIMEOUT && time < CONNECT_TIMEOUT * 5, "{time:?}");
         assert!(soon(|| tested.waiting() == 0), "the hook is let go of");

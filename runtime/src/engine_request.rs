@@ -94,10 +94,8 @@ impl Shard {
     pub(crate) fn reject(&self, key: ConnectionKey, head: &Head<'_>, rejection: &Rejection<'_>) {
         tracing::debug!(code = rejection.code.number(), context = ?rejection.context, "refused");
         self.0.metrics.requests_refused.add(1);
-        // What the application refuses is told alike on both transports; Node says 400 to a WebSocket.
-        let is_forbidden = rejection.code == ErrorCode::Forbidden;
         self.with(|state| {
-            if head.is_websocket_upgrade() && !is_forbidden {
+            if head.is_websocket_upgrade() {
                 if let Some(connection) = state.connections.get_mut(key) {
                     connection
                         .outbox
@@ -106,9 +104,6 @@ impl Shard {
                 return state.finish(key);
             }
             state.refuse_unread_body(key, head);
-            if head.is_websocket_upgrade() {
-                state.set_keep_alive(key, false);
-            }
             state.respond(key, rejection.response());
         });
         self.tell_refusal(key, head, rejection);
