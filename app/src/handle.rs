@@ -68,6 +68,13 @@ impl Handle {
         }
     }
 
+    /// Shuts the server down as SIGTERM does: Socket.IO's `io.close`. It begins within a quarter of a second;
+    /// [`Server::run`](crate::Server::run) returns when it is done. Clients get no DISCONNECT packet, and so
+    /// come back by themselves.
+    pub fn close(&self) {
+        self.outside.close();
+    }
+
     /// Has a closure run on the first core, beside the handlers. It can do whatever they can, and must not
     /// block. A panic in it is logged and ends nothing else.
     ///

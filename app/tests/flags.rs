@@ -9,10 +9,11 @@ use std::sync::OnceLock;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use harness::{Client, Inside, Poller, Random, packet_of, wait};
+use harness::{CLOSE, Client, Inside, Poller, Random, packet_of, soon, wait};
 use serde::{Deserialize, Serialize};
 use yamabiko::{
-    AckFailure, AcksFailure, App, Broadcast, Config, Core, EmitError, Namespace, Sending, Socket,
+    AckFailure, AcksFailure, App, Broadcast, Config, Core, EmitError, Namespace, Sending, Server,
+    Socket, TellError, Unreached,
 };
 
 /// One step towards what is sent.
@@ -439,4 +440,36 @@ fn acked(client: &mut Client) -> Heard {
     let packet = client.packet().expect("the connection lives");
     let (_, args) = harness::ack_of(&packet).unwrap_or_else(|| panic!("{packet}"));
     serde_json::from_str(args).unwrap()
+}
+
+#[test]
+fn a_handle_is_nodes_io() {
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let running = thread::spawn(move || {
+        let mut config = Config::default();
+        config.settings.shards = Some(2);
+        config.settings.listen = ([127, 0, 0, 1], 0).into();
+        config.settings.pin = false;
+        Server::new(config).on_ready(move |ready| sender.send(ready).unwrap()).run(app)
+    });
+    let ready = receiver.recv().unwrap();
+    let everyone = ready.handle.of("/");
+    let mut clients: Vec<Client> = (0..12).map(|_| Client::open(ready.address)).collect();
+    everyone.emit("news", &("for", "all")).unwrap();
+    for client in &mut clients {
+        assert_eq!(client.packet().as_deref(), Some(r#"42["news","for","all"]"#));
+    }
+    everyone.disconnect_sockets(true).unwrap();
+    for client in &mut clients {
+        assert_eq!(client.packet().as_deref(), Some("41"));
+        assert_eq!(client.packet(), None);
+    }
+    // Who is there at the end is not disconnected from its namespace, so that it comes back.
+    let mut last = Client::open(ready.address);
+    ready.handle.close();
+    let close = last.socket.closed().expect("a close frame");
+    assert_eq!(close.opcode(), CLOSE);
+    assert!(soon(|| running.is_finished()));
+    running.join().unwrap().unwrap();
+    assert!(matches!(everyone.emit("news", &()), Err(TellError::Unreached(Unreached::Ended))));
 }

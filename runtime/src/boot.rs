@@ -81,7 +81,7 @@ pub struct Ready {
     pub outside: Outside,
 }
 
-/// Runs a node until SIGTERM or SIGINT, then shuts it down cleanly.
+/// Runs a node until SIGTERM, SIGINT or [`Outside::close`], then shuts it down cleanly.
 ///
 /// `factory` runs once on each shard's own thread. `on_ready` is called when all shards accept. A second
 /// signal during the shutdown ends it at once.
@@ -161,8 +161,10 @@ where
     tracing::info!(%address, shards = count, descriptors, "serving");
     let outside = node.mesh.outside();
     on_ready(Ready { address, cluster_address, metrics: node.metrics.to_vec(), outside });
+    let end = Arc::clone(node.mesh.node_end());
     node.supervise(&signals);
     node.shut_down(&signals);
+    end.come();
     Ok(())
 }
 
@@ -324,9 +326,9 @@ where
             .ring_depth(256)
     }
 
-    /// Waits for a signal; meanwhile starts again what died.
+    /// Waits for a signal, or for somebody outside to close the node; meanwhile starts again what died.
     fn supervise(&mut self, signals: &Signals) {
-        while signals.wait(self.look_every()).is_none() {
+        while signals.wait(self.look_every()).is_none() && !self.mesh.node_end().is_wanted() {
             self.feel_pulses();
             for id in 0..self.shards.len() {
                 let died = !self.is_alive(id);

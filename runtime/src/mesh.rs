@@ -16,7 +16,7 @@ use crate::gathering::News;
 use crate::inquiry::Inquiry;
 use crate::metrics::ShardMetrics;
 use crate::operation::{JoiningKey, Order};
-use crate::outside::{Call, Door, Outside};
+use crate::outside::{Call, Door, End, Outside};
 use crate::recovery::Notice;
 use crate::relay::Origin;
 use crate::ring::Doorbell;
@@ -80,6 +80,7 @@ pub(crate) struct Mesh {
     inboxes: Vec<Receiver<Vec<Parcel>>>,
     doorbells: Vec<Doorbell>,
     ended: Vec<Arc<AtomicBool>>,
+    end: Arc<End>,
 }
 
 impl Mesh {
@@ -88,7 +89,7 @@ impl Mesh {
         let (lines, inboxes) = (0..count).map(|_| flume::bounded(BATCHES_MAX)).unzip();
         let doorbells = (0..count).map(|_| Doorbell::new()).collect::<io::Result<_>>()?;
         let ended = (0..count).map(|_| Arc::default()).collect();
-        Ok(Self { lines, inboxes, doorbells, ended })
+        Ok(Self { lines, inboxes, doorbells, ended, end: Arc::default() })
     }
 
     /// Shard `id`'s own place in the mesh.
@@ -122,7 +123,13 @@ impl Mesh {
             doors
                 .map(|(line, doorbell)| Door { line: line.clone(), doorbell: doorbell.clone() })
                 .collect(),
+            Arc::clone(&self.end),
         )
+    }
+
+    /// What the threads outside want and see of the node's end.
+    pub(crate) fn node_end(&self) -> &Arc<End> {
+        &self.end
     }
 
     /// Whether the shard's end of the mesh is gone, and so the shard.

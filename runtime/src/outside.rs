@@ -1,6 +1,8 @@
 //! The way into a node's shards from any other thread.
 
 use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use flume::{Sender, TrySendError};
 
@@ -12,6 +14,14 @@ use crate::shard::Shard;
 #[derive(Clone)]
 pub struct Outside {
     shards: Vec<Door>,
+    end: Arc<End>,
+}
+
+/// The end of a node, as those outside want it and see it.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    is_wanted: AtomicBool,
+    has_come: AtomicBool,
 }
 
 /// One shard's inbox and bell.
@@ -34,8 +44,13 @@ pub enum Unreached {
 }
 
 impl Outside {
-    pub(crate) fn new(shards: Vec<Door>) -> Self {
-        Self { shards }
+    pub(crate) fn new(shards: Vec<Door>, end: Arc<End>) -> Self {
+        Self { shards, end }
+    }
+
+    /// Has the node shut down as a signal would: its supervisor sees it within a quarter of a second.
+    pub fn close(&self) {
+        self.end.is_wanted.store(true, Ordering::Release);
     }
 
     /// How many shards the node has.
@@ -60,6 +75,9 @@ impl Outside {
 impl Outside {
     /// Puts a parcel into a shard's inbox.
     pub(crate) fn post(&self, shard: u8, parcel: Parcel) -> Result<(), Unreached> {
+        if self.end.has_come.load(Ordering::Acquire) {
+            return Err(Unreached::Ended);
+        }
         let door = self.shards.get(usize::from(shard)).ok_or(Unreached::Ended)?;
         door.line.try_send(vec![parcel]).map_err(|error| match error {
             TrySendError::Full(_) => Unreached::Busy,
@@ -67,6 +85,17 @@ impl Outside {
         })?;
         door.doorbell.ring();
         Ok(())
+    }
+}
+
+impl End {
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.is_wanted.load(Ordering::Acquire)
+    }
+
+    /// From now on nothing outside reaches a shard.
+    pub(crate) fn come(&self) {
+        self.has_come.store(true, Ordering::Release);
     }
 }
 
