@@ -1,5 +1,5 @@
-//! `docs/from-node.md` is a promise: nothing of Node's is left out of it, and what it says is held by tests
-//! that exist.
+//! `docs/from-node.md` and `docs/http.md` are promises: nothing of Socket.IO's or Express's is left out of
+//! them, and what they say is held by tests that exist.
 
 #![allow(clippy::unwrap_used)] // a test may panic, and says why
 
@@ -62,7 +62,41 @@ const OF_NODE: &[(&str, &str)] = &[
     ),
 ];
 
-/// One row of the table.
+/// The reference of Express 5, by section of its table.
+const OF_EXPRESS: &[(&str, &str)] = &[
+    ("express", "express Router json urlencoded text raw static"),
+    (
+        "Application",
+        "all get post put delete METHOD route use mountpath path mount param locals set enable disable \
+         enabled disabled engine render router listen",
+    ),
+    (
+        "Request",
+        "app baseUrl body cookies signedCookies fresh stale get host hostname subdomains ip ips method \
+         originalUrl params path url protocol secure xhr query res route accepts acceptsCharsets \
+         acceptsEncodings acceptsLanguages is range",
+    ),
+    (
+        "Response",
+        "app req locals headersSent append set header type vary links location get attachment download cookie \
+         clearCookie end send sendStatus status format json jsonp redirect render sendFile write",
+    ),
+    ("Router", "all METHOD param route use"),
+];
+
+/// A table, and what must be in it.
+struct Table {
+    file: &'static str,
+    names: &'static [(&'static str, &'static str)],
+    rows_min: usize,
+}
+
+const TABLES: &[Table] = &[
+    Table { file: "docs/from-node.md", names: OF_NODE, rows_min: 120 },
+    Table { file: "docs/http.md", names: OF_EXPRESS, rows_min: 60 },
+];
+
+/// One row of a table.
 struct Row {
     section: String,
     node: String,
@@ -74,12 +108,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().into()
 }
 
-fn rows() -> Vec<Row> {
-    let text = fs::read_to_string(root().join("docs/from-node.md")).unwrap();
+fn all_rows() -> impl Iterator<Item = Row> {
+    TABLES.iter().flat_map(|table| rows(table.file))
+}
+
+fn rows(file: &str) -> Vec<Row> {
+    let text = fs::read_to_string(root().join(file)).unwrap();
     let mut section = String::new();
     let mut rows = Vec::new();
     for line in text.lines() {
-        if let Some(title) = line.strip_prefix("## ") {
+        if let Some(title) = line.strip_prefix("## ").or(line.strip_prefix("### ")) {
             section = title.into();
         }
         let Some(cells) = line.strip_prefix("| ").and_then(|it| it.strip_suffix('|')) else {
@@ -87,7 +125,7 @@ fn rows() -> Vec<Row> {
         };
         let cells: Vec<&str> = cells.split(" |").map(str::trim).collect();
         assert_eq!(cells.len(), 4, "four columns, each followed by ' |': {line}");
-        if cells[0] == "Node" {
+        if ["Node", "Express"].contains(&cells[0]) {
             continue;
         }
         let named = quoted(cells[2]).map(|it| {
@@ -127,9 +165,11 @@ fn has_test(source: &str, file: &str, test: &str) -> bool {
 
 #[test]
 fn every_row_has_a_test_or_a_reason() {
-    let rows = rows();
-    assert!(rows.len() > 120, "the table is read: {} rows", rows.len());
-    for Row { node, ours, tests, .. } in &rows {
+    for Table { file, rows_min, .. } in TABLES {
+        let read = rows(file).len();
+        assert!(read > *rows_min, "{file} is read: {read} rows");
+    }
+    for Row { node, ours, tests, .. } in &all_rows().collect::<Vec<_>>() {
         match ours.strip_prefix("not there") {
             Some(reason) => {
                 let reason = reason.strip_prefix(": ").unwrap_or_default();
@@ -143,7 +183,7 @@ fn every_row_has_a_test_or_a_reason() {
 #[test]
 fn every_test_that_is_named_exists() {
     let mut missing = Vec::new();
-    for Row { node, tests, .. } in rows() {
+    for Row { node, tests, .. } in all_rows() {
         for (file, test) in tests {
             let here = root().join("app/tests").join(&file);
             let path = if here.exists() { here } else { root().join(&file) };
@@ -157,20 +197,22 @@ fn every_test_that_is_named_exists() {
 }
 
 #[test]
-fn nothing_of_node_is_left_out() {
-    let rows = rows();
-    for (section, names) in OF_NODE {
-        let mut there = BTreeSet::new();
-        for row in rows.iter().filter(|row| row.section == *section) {
-            let is_part = |char: char| !char.is_alphanumeric() && !"_-".contains(char);
-            there.extend(quoted(&row.node).flat_map(|code| code.split(is_part)));
+fn nothing_is_left_out() {
+    for Table { file, names, .. } in TABLES {
+        let rows = rows(file);
+        for (section, names) in *names {
+            let mut there = BTreeSet::new();
+            for row in rows.iter().filter(|row| row.section == *section) {
+                let is_part = |char: char| !char.is_alphanumeric() && !"_-".contains(char);
+                there.extend(quoted(&row.node).flat_map(|code| code.split(is_part)));
+            }
+            for name in names.split_whitespace() {
+                assert!(there.contains(name), "{file}, {section} has no row for '{name}'");
+            }
         }
-        for name in names.split_whitespace() {
-            assert!(there.contains(name), "{section} has no row for '{name}'");
-        }
+        let known: BTreeSet<&str> = names.iter().map(|(section, _)| *section).collect();
+        assert!(rows.iter().all(|row| known.contains(&*row.section)), "a section nobody checks");
     }
-    let known: BTreeSet<&str> = OF_NODE.iter().map(|(section, _)| *section).collect();
-    assert!(rows.iter().all(|row| known.contains(&*row.section)), "a section nobody checks");
 }
 
 #[test]

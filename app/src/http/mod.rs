@@ -56,3 +56,8 @@ pub type Response = ::http::Response<Body>;
 pub use ::http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, header};
 pub use yamabiko_protocol::http::{Cookie, CookieError, Cors, Origins, SameSite};
 pub use yamabiko_runtime::{BodyError, Client};
+
+/// The guide's samples.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/http.md")]
+struct Guide;
