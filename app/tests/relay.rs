@@ -580,6 +580,45 @@ fn a_relay_that_stops_lets_go_of_its_clients() {
     nodes.remove(0).stop();
 }
 
+/// However they end, and at whatever moment.
+#[test]
+fn relays_that_come_and_go_leave_nothing_behind() {
+    let nodes = processes(2, 2, &[]);
+    let (owner, relay) = (nodes[0].address(), nodes[1].address());
+    let mut upgraded = upgraded(owner, Wire::open(relay));
+    assert!(packet(&mut upgraded).unwrap().starts_with("40{"));
+    assert!(packet(&mut upgraded).unwrap().starts_with("42[\"auth\""));
+    let before = [nodes[0].descriptors(), nodes[1].descriptors()];
+    let mut random = Random::new(3);
+    for number in 0..600 {
+        let sid = Wire::open(owner).ask(get(HANDSHAKE, "")).sid().to_owned();
+        let mut wire = Wire::open(relay);
+        let post = format!("POST {} HTTP/1.1\r\nHost: localhost\r\n", target(&sid));
+        wire.send(post + "Content-Length: 2\r\n\r\n40");
+        thread::sleep(Duration::from_micros(random.next() % 500));
+        match random.next() % 4 {
+            0 => wire.reset(),
+            1 => drop(wire),
+            2 => {
+                wire.end();
+                assert_eq!(wire.response().expect("an answer").body, "ok", "{number}");
+                assert_eq!(wire.response(), None);
+            }
+            _ => {
+                assert_eq!(wire.response().expect("an answer").body, "ok", "{number}");
+                wire.reset();
+            }
+        }
+    }
+    for (node, before) in nodes.iter().zip(before) {
+        node.wait_for_descriptors(before);
+    }
+    upgraded.send_text("421[\"message-with-ack\",1]");
+    assert_eq!(packet(&mut upgraded).unwrap(), "431[1]");
+    drop(upgraded);
+    nodes.into_iter().for_each(Server::stop);
+}
+
 #[test]
 fn a_header_in_pieces_of_one_byte_is_read() {
     let impostor = Impostor::new(|_| ());

@@ -91,7 +91,7 @@ impl State {
             }
             Ok(socket) => socket,
             Err(error) => {
-                tracing::warn!(%address, %error, "no connection to another node can be made");
+                tracing::debug!(%address, %error, "no connection to another node can be made");
                 return self.refuse_relay(client);
             }
         };
