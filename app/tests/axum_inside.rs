@@ -5,7 +5,7 @@
 
 mod harness;
 
-use harness::{Client, Server, Wire, get};
+use harness::{Guest, Server, Wire, get};
 
 fn post(target: &str, body: &str) -> String {
     let len = body.len();
@@ -20,18 +20,19 @@ fn what_comes_to_axum_is_told_to_every_socket() {
     let variables =
         [("YAMABIKO_PORT", "0"), ("YAMABIKO_SHARDS", "2"), ("YAMABIKO_ANNOUNCE", "true")];
     let server = Server::of("axum_inside", 2, &variables);
-    let mut clients: Vec<Client> = (0..6).map(|_| Client::open(server.address())).collect();
+    let mut clients: Vec<Guest> = (0..6).map(|at| Guest::on(server.address(), at % 2)).collect();
+    Guest::all_join(&mut clients, "/");
     for client in &mut clients {
-        assert_eq!(client.packet().as_deref(), Some(r#"42["notes",[]]"#));
+        assert_eq!(client.packet(), r#"42["notes",[]]"#);
     }
     let mut wire = Wire::open(server.address());
     assert_eq!(wire.ask(post("/api/notes", r#""first""#)).status, 201);
     for client in &mut clients {
-        assert_eq!(client.packet().as_deref(), Some(r#"42["note","first"]"#));
+        assert_eq!(client.packet(), r#"42["note","first"]"#);
     }
     clients[0].send(r#"42["add","second"]"#);
     for client in &mut clients {
-        assert_eq!(client.packet().as_deref(), Some(r#"42["note","second"]"#));
+        assert_eq!(client.packet(), r#"42["note","second"]"#);
     }
     assert_eq!(&*wire.ask(get("/api/notes", "")).body, r#"["first","second"]"#);
     assert_eq!(&*wire.ask(get("/api/notes/1", "")).body, "second");
@@ -39,6 +40,7 @@ fn what_comes_to_axum_is_told_to_every_socket() {
     assert!((400..500).contains(&wire.ask(post("/api/notes", "{")).status));
     assert!(wire.ask(get("/", "")).body.contains("<title>Notes</title>"));
     // Who comes later is told what there is.
-    let mut late = Client::open(server.address());
-    assert_eq!(late.packet().as_deref(), Some(r#"42["notes",["first","second"]]"#));
+    let mut late = Guest::open(server.address());
+    late.join("/");
+    assert_eq!(late.packet(), r#"42["notes",["first","second"]]"#);
 }
