@@ -69,7 +69,7 @@ fn app(core: &Core, api: &Api) -> App {
     App::new()
         .namespace("/", namespace)
         .service("/api", api.clone().router())
-        .get("/", async |_| Html(include_str!("axum_inside.html")))
+        .get("/", async |_| Html(include_str!("pages/axum_inside.html")))
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

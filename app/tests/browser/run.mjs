@@ -40,7 +40,7 @@ if (!chromiumPath() && process.getuid?.() === 0 && existsSync("/usr/bin/apt-get"
 }
 
 const names = process.argv.slice(2);
-if (names.length === 0) names.push("packet.test.mjs", "client.test.mjs", "client-in-browser.test.mjs", "chat.test.mjs");
+if (names.length === 0) names.push("packet.test.mjs", "client.test.mjs", "client-in-browser.test.mjs", "chat.test.mjs", "examples.test.mjs");
 const files = names.map((name) => `${here}${basename(name)}`);
 // From Node 22 on WebSocket is there by itself.
 const flags = major < 22 ? ["--experimental-websocket", "--no-warnings"] : [];

@@ -126,9 +126,11 @@ fn browser() -> Result<(), String> {
     let directory = root().join("app/tests/browser");
     call(Command::new("npm").args(["ci", "--no-audit", "--no-fund"]).current_dir(&directory))?;
     let server = built("yamabiko")?;
+    let examples = built("examples")?;
     call(
         Command::new("npm")
             .args(["test", "--silent"])
+            .env("EXAMPLES", &examples)
             .env(
                 "DEMO_SERVER",
                 format!("{} --announce --port $PORT --shards $SHARDS", server.display()),
