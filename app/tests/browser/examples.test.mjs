@@ -127,6 +127,44 @@ describe("examples", { skip: !EXAMPLES, timeout: 120_000 }, () => {
     for (const page of [one, other]) assert.deepEqual(page.problems, []);
   });
 
+  test("chat: rooms, who is typing, and what was said before", async () => {
+    const url = await start("chat");
+    const [ada, bob] = [await tab(url), await tab(url, { colorScheme: "dark" })];
+    const enter = async (page, room, name) => {
+      await page.fill("#room", room);
+      await page.fill("#name", name);
+      await page.click("#enter button");
+      await page.waitForFunction(`here?.[0] === ${JSON.stringify(room)}`);
+    };
+    const say = async (page, text) => {
+      await page.fill("#text", text);
+      await page.click("#say button");
+      await page.waitForFunction(`document.getElementById("text").value === ""`);
+    };
+    await enter(ada, "lobby", "Ada");
+    await say(ada, "is <i>anybody</i> here?");
+    await enter(bob, "lobby", "Bob");
+    await bob.waitForSelector("text=is <i>anybody</i> here?");
+    await ada.waitForSelector("text=Bob has come");
+    await bob.locator("#text").pressSequentially("me");
+    await ada.waitForSelector("text=Bob is typing");
+    await picture(ada, "chat-example");
+    await say(bob, "me");
+    await ada.waitForSelector("text=Bob: me");
+    // Another room is another talk, and the first one is as it was for who comes back.
+    await enter(bob, "kitchen", "Bob");
+    await ada.waitForSelector("text=Bob has left");
+    await say(bob, "nobody here");
+    await enter(bob, "lobby", "Bob");
+    await bob.waitForSelector("text=Bob: me");
+    assert.equal(await bob.locator("text=nobody here").count(), 0);
+    assert.equal(await ada.locator("text=nobody here").count(), 0);
+    await ada.fill("#text", " ");
+    await ada.click("#say button");
+    await ada.waitForSelector("text=that has to have 1 to 2000 bytes");
+    for (const page of [ada, bob]) assert.deepEqual(page.problems, []);
+  });
+
   test("messages and ask: their pages do what they say", async () => {
     const messages = await start("messages");
     const page = async (name) => {
