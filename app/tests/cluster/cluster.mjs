@@ -50,10 +50,11 @@ export class Cluster {
     this.#env = env;
   }
 
-  async redis() {
-    const port = await freePort();
+  async redis(at) {
+    const port = at ?? (await freePort());
     const args = ["--port", port, "--bind", "127.0.0.1", "--save", ""];
-    this.#processes.push(spawn("redis-server", args, { stdio: "ignore" }));
+    this.redisServer = spawn("redis-server", args, { stdio: "ignore" });
+    this.#processes.push(this.redisServer);
     await eventually(async () => {
       const socket = dial(port, "127.0.0.1");
       await once(socket, "connect");
@@ -79,6 +80,8 @@ export class Cluster {
   }
 
   end() {
+    // One that is stopped does not even die.
+    for (const child of this.#processes) child.kill("SIGCONT");
     for (const child of this.#processes) child.kill("SIGKILL");
   }
 }
