@@ -36,11 +36,11 @@ pub(crate) struct EmitCommand {
     namespace: String,
 
     /// Only to members of this room, or to the socket with this id; may be given several times
-    #[arg(long, visible_alias = "in", value_name = "ROOM")]
+    #[arg(long, visible_alias = "in", value_name = "ROOM", allow_hyphen_values = true)]
     to: Vec<String>,
 
     /// But not to members of this room; may be given several times
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", allow_hyphen_values = true)]
     except: Vec<String>,
 
     /// It may be lost for clients that are not ready for it
@@ -52,11 +52,11 @@ pub(crate) struct EmitCommand {
     server_side: bool,
 
     /// Have the sockets join this room first; may be given several times
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", allow_hyphen_values = true)]
     join: Vec<String>,
 
     /// Have the sockets leave this room afterwards; may be given several times
-    #[arg(long, value_name = "ROOM")]
+    #[arg(long, value_name = "ROOM", allow_hyphen_values = true)]
     leave: Vec<String>,
 
     /// Take the sockets out of the namespace afterwards
@@ -79,6 +79,7 @@ pub(crate) struct EmitCommand {
     event: Option<String>,
 
     /// Its arguments, each as JSON
+    #[arg(allow_negative_numbers = true)]
     args: Vec<String>,
 }
 

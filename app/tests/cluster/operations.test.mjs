@@ -202,7 +202,10 @@ for (const [name, env] of ADAPTERS) {
         await sleep(100);
         await emit("--to", "typed", "--except", everyone[5].socket.id, "said", '{"price":[1,"é"]}', "null");
         for (const each of left.slice(0, -1)) assert.deepEqual(await each.next(), [{ price: [1, "é"] }, null]);
-        await emit("--text", "said", "plain");
+        // Ids may begin with a hyphen, and numbers too.
+        await emit("--join", "-typed-", "--except", "-nobody", "said", "-7.5");
+        for (const each of everyone) assert.deepEqual(await each.next(), [-7.5]);
+        await emit("--to", "-typed-", "--leave", "-typed-", "--text", "said", "plain");
         for (const each of everyone) assert.deepEqual(await each.next(), ["plain"]);
         const told = Promise.all(everyone.map(({ socket }) => new Promise((done) => socket.once("told", done))));
         await emit("--server-side", "told", "7");
